@@ -1,0 +1,22 @@
+import type { Command } from "commander";
+import type { ExitStatus } from "../base/errors.ts";
+
+/** What a command's file exports: it adds its arguments and options, and its action returns the exit status. */
+export type CommandModule = {
+  /** Adds arguments, options and the action (through `io.action`) to an empty command. */
+  define(command: Command, io: CommandIo): void;
+};
+
+/** What a command may use of the world outside. */
+export type CommandIo = {
+  readonly stdout: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
+  readonly stderr: NodeJS.WritableStream & { isTTY?: boolean };
+  /** Told by the command when it is done; the process leaves with it. */
+  exit(status: ExitStatus): void;
+};
+
+export type CommandEntry = {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+};
