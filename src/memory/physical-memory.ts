@@ -29,6 +29,10 @@ export interface PhysicalMemory extends Disposable {
    * May be a view that changes under the caller's eyes (live mapping): copy before validating twice.
    */
   bytes(physical: GuestPhysical, length: number): Uint8Array | undefined;
+  /** The stretches worth scanning, where the source knows that the rest was never touched. */
+  populated?(): readonly PhysicalRange[];
+  /** Gives back what a scan left resident on the host. */
+  forget?(): void;
   /** Forgets copied pages, so that the next read sees the guest as it is now. */
   refresh(): void;
 }

@@ -1,0 +1,30 @@
+import type { GuestPhysical } from "../base/address.ts";
+import type { PhysicalRange } from "./physical-memory.ts";
+
+const FOUR_GIB = 2 ** 32;
+
+/** One block of RAM: `size` bytes at guest-physical `start` lie at `offset` of the backing. */
+export type RamBlock = PhysicalRange & { readonly offset: number };
+
+/**
+ * Where a PC's RAM of `size` bytes appears to the guest: all of it from 0, or split at `lowSize`
+ * with the rest from 4 GiB on (QEMU hw/i386/pc.c: below_4g_mem_size, above_4g_mem_size).
+ */
+export function pcLayout(size: number, lowSize: number): RamBlock[] {
+  if (size <= lowSize) return [{ start: 0, size, offset: 0 }];
+  return [
+    { start: 0, size: lowSize, offset: 0 },
+    { start: FOUR_GIB, size: size - lowSize, offset: lowSize },
+  ];
+}
+
+/** The block that holds `physical`, or undefined. Few blocks, so a plain search is the fastest. */
+export function blockOf(
+  blocks: readonly RamBlock[],
+  physical: GuestPhysical,
+): RamBlock | undefined {
+  for (const block of blocks) {
+    if (physical >= block.start && physical < block.start + block.size) return block;
+  }
+  return undefined;
+}

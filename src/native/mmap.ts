@@ -1,0 +1,83 @@
+import koffi from "koffi";
+import { libc, systemError } from "./libc.ts";
+
+const mmap = libc.func(
+  "void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)",
+);
+const munmap = libc.func("int munmap(void *addr, size_t length)");
+const madvise = libc.func("int madvise(void *addr, size_t length, int advice)");
+const lseek = libc.func("int64_t lseek64(int fd, int64_t offset, int whence)");
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_FAILED = -1n;
+const MADV_DONTNEED = 4;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+/** A file's bytes, mapped shared. Reading beyond a file that shrank ends the process with SIGBUS. */
+export type Mapping = Disposable & {
+  readonly buffer: ArrayBuffer;
+  /** Drops this process's page-table entries (not the data), so that a scan leaves no resident set. */
+  forget(): void;
+};
+
+/**
+ * Maps `length` bytes of an open file, read-only unless `writable`.
+ * Throws KVMSEC_SYSTEM_CALL where mmap(2) fails.
+ */
+export function mapFile(fd: number, length: number, writable = false): Mapping {
+  // Safe: the kernel picks the address, and the view ends with the mapping's length.
+  const address = mmap(
+    null,
+    length,
+    writable ? PROT_READ | PROT_WRITE : PROT_READ,
+    MAP_SHARED,
+    fd,
+    0,
+  );
+  if (koffi.address(address) === BigInt.asUintN(64, MAP_FAILED)) throw systemError("mmap");
+  let mapped = true;
+  return {
+    buffer: koffi.view(address, length),
+    forget() {
+      // Safe: MADV_DONTNEED on a shared file mapping loses no data, the next access faults it in again.
+      if (mapped) madvise(address, length, MADV_DONTNEED);
+    },
+    [Symbol.dispose]() {
+      // Safe only because owners drop their views with the mapping: MappedMemory empties them first.
+      if (mapped) munmap(address, length);
+      mapped = false;
+    },
+  };
+}
+
+export type Extent = { readonly start: number; readonly end: number };
+
+/**
+ * The stretches of a sparse file that hold data. Touching a hole of a memfd through a mapping
+ * would allocate it, which costs host memory; so scans ask first. One extent of the whole file
+ * where the file system cannot tell (lseek(2), SEEK_DATA). At most `limit` extents; beyond that
+ * the rest counts as data.
+ */
+export function dataExtents(fd: number, size: number, limit = 65_536): Extent[] {
+  const extents: Extent[] = [];
+  let at = 0;
+  while (at < size && extents.length < limit) {
+    const start = Number(lseek(fd, at, SEEK_DATA));
+    if (start < 0 || start >= size)
+      return extents.length === 0 && start < 0 ? wholeIfUnknown(fd, size) : extents;
+    const hole = Number(lseek(fd, start, SEEK_HOLE));
+    const end = hole < 0 || hole > size ? size : hole;
+    extents.push({ start, end });
+    at = end;
+  }
+  if (at < size && extents.length >= limit) extents.push({ start: at, end: size });
+  return extents;
+}
+
+/** SEEK_DATA fails both for a file of holes only and where it is unsupported; SEEK_HOLE at 0 tells. */
+function wholeIfUnknown(fd: number, size: number): Extent[] {
+  return Number(lseek(fd, 0, SEEK_HOLE)) === 0 ? [] : [{ start: 0, end: size }];
+}
