@@ -1,0 +1,22 @@
+/**
+ * What the guest tests take from the distribution, by the command or file that is missing without it.
+ * `scripts/packages-test.txt` is the same list of packages for the set-up script; a test holds them
+ * together.
+ */
+export const needs: readonly { readonly package: string; readonly path: string }[] = [
+  { package: "qemu-system-x86", path: "/usr/bin/qemu-system-x86_64" },
+  { package: "debian-archive-keyring", path: "/usr/share/keyrings/debian-archive-keyring.gpg" },
+  { package: "gcc", path: "/usr/bin/gcc" },
+  { package: "libc6-dev", path: "/usr/include/stdio.h" },
+  { package: "linux-libc-dev", path: "/usr/include/linux/bpf.h" },
+  { package: "busybox-static", path: "/usr/bin/busybox" },
+  { package: "bash", path: "/usr/bin/bash" },
+  { package: "kmod", path: "/usr/bin/kmod" },
+  { package: "procps", path: "/usr/bin/ps" },
+  { package: "iproute2", path: "/usr/bin/ss" },
+  { package: "util-linux", path: "/usr/bin/setpriv" },
+  { package: "lsof", path: "/usr/bin/lsof" },
+  { package: "bpftool", path: "/usr/sbin/bpftool" },
+  { package: "xz-utils", path: "/usr/bin/xz" },
+  { package: "zstd", path: "/usr/bin/zstd" },
+];

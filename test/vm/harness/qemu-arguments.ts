@@ -1,0 +1,93 @@
+import { join } from "node:path";
+
+export type RamKind = "memfd" | "file" | "anonymous";
+export type Machine = "q35" | "pc" | "microvm";
+
+export type Hardware = {
+  /** As QEMU's -m takes it; "512M" unless told. */
+  readonly memory?: string;
+  readonly cpus?: number;
+  readonly ram?: RamKind;
+  readonly machine?: Machine;
+  /** As QEMU's -cpu takes it; "max" unless told, which has 5-level paging. */
+  readonly cpu?: string;
+  /** Raw or qcow2 files that appear as virtio disks vda, vdb, … */
+  readonly disks?: readonly { readonly file: string; readonly format: "raw" | "qcow2" }[];
+  /** A user-mode network card. */
+  readonly network?: boolean;
+  /** The guest may reset itself; else a reset (so also a panic) ends its QEMU. */
+  readonly reboot?: boolean;
+  /** More arguments for QEMU. */
+  readonly qemu?: readonly string[];
+};
+
+/** Files and sockets of one guest, all in its own folder. */
+export type GuestPaths = ReturnType<typeof guestPaths>;
+
+export function guestPaths(home: string) {
+  return {
+    home,
+    initramfs: join(home, "initramfs"),
+    console: join(home, "console"),
+    agent: join(home, "agent.sock"),
+    /** For what is tested. */
+    qmp: join(home, "qmp.sock"),
+    /** For the harness itself. */
+    monitor: join(home, "monitor.sock"),
+    ram: join(home, "ram"),
+  };
+}
+
+/** microvm has no PCI by default, and Debian's kernels know no virtio-mmio from the command line. */
+export function agentPort(machine: Machine): string {
+  return machine === "microvm" ? "/dev/ttyS1" : "/dev/vport0p1";
+}
+
+/** Everything but the kernel, its command line and the accelerator. */
+export function hardwareArguments(name: string, paths: GuestPaths, hardware: Hardware): string[] {
+  const machine = hardware.machine ?? "q35";
+  return [
+    ["-name", name, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
+    ["-smp", String(hardware.cpus ?? 1), "-cpu", hardware.cpu ?? "max"],
+    ramArguments(machine, paths, hardware),
+    ["-chardev", `file,id=console,path=${paths.console}`, "-serial", "chardev:console"],
+    ["-chardev", `socket,id=agent,path=${paths.agent},server=on,wait=off`],
+    agentArguments(machine),
+    ["-qmp", `unix:${paths.qmp},server=on,wait=off`],
+    ["-qmp", `unix:${paths.monitor},server=on,wait=off`],
+    hardware.reboot === true ? [] : ["-no-reboot"],
+    diskArguments(hardware),
+    hardware.network === true
+      ? ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
+      : ["-nic", "none"],
+    hardware.qemu ?? [],
+  ].flat();
+}
+
+function diskArguments(hardware: Hardware): string[] {
+  const disks = hardware.disks ?? [];
+  const args = disks.map(({ file, format }, index) => [
+    "-drive",
+    `if=none,id=disk${index},file=${file},format=${format}`,
+    "-device",
+    `virtio-blk-pci,drive=disk${index}`,
+  ]);
+  return args.flat();
+}
+
+function ramArguments(machine: Machine, paths: GuestPaths, hardware: Hardware): string[] {
+  const size = hardware.memory ?? "512M";
+  const object = {
+    memfd: `memory-backend-memfd,id=ram,size=${size},share=on`,
+    file: `memory-backend-file,id=ram,size=${size},share=on,mem-path=${paths.ram}`,
+    anonymous: undefined,
+  }[hardware.ram ?? "memfd"];
+  if (object === undefined) return ["-machine", machine, "-m", size];
+  return ["-object", object, "-machine", `${machine},memory-backend=ram`, "-m", size];
+}
+
+function agentArguments(machine: Machine): string[] {
+  if (machine === "microvm") return ["-serial", "chardev:agent"];
+  const port = "virtserialport,chardev=agent,name=kvmsec.test";
+  return ["-device", "virtio-serial-pci", "-device", port];
+}
