@@ -11,6 +11,8 @@ export type RunOptions = {
   /** Milliseconds until the command is killed and the call rejects; 120,000 unless told. */
   readonly timeout?: number;
   readonly input?: Uint8Array;
+  /** Kills the command when aborted; the call then fulfils with what it had written. */
+  readonly signal?: AbortSignal;
 };
 
 type Pending = {
@@ -45,6 +47,10 @@ export class AgentLink {
     return this.#greeted.promise;
   }
 
+  get broken(): boolean {
+    return this.#broken !== undefined;
+  }
+
   /** Asks an agent that has long been running (in a restored guest) to speak. */
   hail(): void {
     this.#send("h", 0, new Uint8Array());
@@ -56,16 +62,19 @@ export class AgentLink {
     const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
     this.#pending.set(id, { stdout: [], stderr: [], settle: resolve, fail: reject });
     const limit = options.timeout ?? 120_000;
+    const kill = () => this.#send("k", id, new Uint8Array());
     const timer = setTimeout(() => {
-      this.#send("k", id, new Uint8Array());
+      kill();
       reject(new Error(`not done in ${limit} ms: ${command}`));
     }, limit);
     this.#send(options.input === undefined ? "r" : "R", id, Buffer.from(command));
     if (options.input !== undefined) this.#sendInput(id, options.input);
+    options.signal?.addEventListener("abort", kill, { once: true });
     try {
       return await promise;
     } finally {
       clearTimeout(timer);
+      options.signal?.removeEventListener("abort", kill);
       this.#pending.delete(id);
     }
   }

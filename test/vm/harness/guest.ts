@@ -1,24 +1,12 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-} from "node:fs";
 import { rmSync, writeFileSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { availableParallelism } from "node:os";
 import { AgentLink, type RunOptions, type RunResult } from "./agent-link.ts";
 import { inPlace } from "./cache.ts";
-import { searchPath } from "./command.ts";
+import { guestHome } from "./guest-home.ts";
 import { initramfs, type InitramfsOptions } from "./initramfs.ts";
-import { agentPort, guestPaths, hardwareArguments, type GuestPaths } from "./qemu-arguments.ts";
-import type { Hardware } from "./qemu-arguments.ts";
+import { agentPort, guestPaths, hardwareArguments, hardwareModules } from "./qemu-arguments.ts";
+import type { GuestPaths, Hardware } from "./qemu-arguments.ts";
+import { QemuProcess } from "./qemu-process.ts";
 import { QmpClient } from "./qmp-client.ts";
 
 export type GuestOptions = Hardware &
@@ -36,8 +24,7 @@ export class Guest implements AsyncDisposable {
   readonly name: string;
   readonly paths: GuestPaths;
   readonly options: GuestOptions;
-  readonly pid: number;
-  readonly #qemu: ChildProcess;
+  readonly #qemu: QemuProcess;
   readonly #link: AgentLink;
   readonly #monitor: QmpClient;
 
@@ -45,17 +32,21 @@ export class Guest implements AsyncDisposable {
     name: string;
     paths: GuestPaths;
     options: GuestOptions;
-    qemu: ChildProcess;
+    qemu: QemuProcess;
     link: AgentLink;
     monitor: QmpClient;
   }) {
     this.name = parts.name;
     this.paths = parts.paths;
     this.options = parts.options;
-    this.pid = parts.qemu.pid ?? 0;
     this.#qemu = parts.qemu;
     this.#link = parts.link;
     this.#monitor = parts.monitor;
+  }
+
+  /** Of its QEMU. */
+  get pid(): number {
+    return this.#qemu.pid;
   }
 
   /** A QMP socket that the harness leaves alone. */
@@ -67,16 +58,12 @@ export class Guest implements AsyncDisposable {
   get ramPath(): string | undefined {
     if (this.options.ram === "anonymous") return undefined;
     if (this.options.ram === "file") return this.paths.ram;
-    const descriptors = `/proc/${this.pid}/fd`;
-    const found = readdirSync(descriptors).find((fd) =>
-      readlinkOrEmpty(join(descriptors, fd)).startsWith("/memfd:memory-backend-memfd"),
-    );
-    return found === undefined ? undefined : join(descriptors, found);
+    return this.#qemu.ramDescriptor;
   }
 
   /** What the guest wrote on its first serial port. */
   get console(): string {
-    return readConsole(this.paths);
+    return this.#qemu.console;
   }
 
   /** A shell command, whatever its exit status; rejects only if the guest fails or time is up. */
@@ -84,7 +71,9 @@ export class Guest implements AsyncDisposable {
     try {
       return await this.#link.run(command, options);
     } catch (error) {
-      throw withConsole(`${this.name}: cannot run a command`, this.paths, error);
+      // A guest that panicked took its QEMU with it: let it finish speaking.
+      if (this.#link.broken) await this.#qemu.ended();
+      throw this.#qemu.failure(`${this.name}: cannot run a command`, error);
     }
   }
 
@@ -121,14 +110,11 @@ export class Guest implements AsyncDisposable {
 
   /** Fulfilled when its QEMU has ended. */
   async ended(): Promise<void> {
-    if (this.#qemu.exitCode === null && this.#qemu.signalCode === null) {
-      await once(this.#qemu, "exit");
-    }
+    await this.#qemu.ended();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#qemu.kill("SIGKILL");
-    await this.ended();
+    await this.#qemu.kill();
     this.#monitor.close();
     this.#link.break(new Error(`${this.name} was ended`));
     rmSync(this.paths.home, { recursive: true, force: true });
@@ -144,11 +130,10 @@ async function boot(options: GuestOptions): Promise<Guest> {
   const home = guestHome();
   const paths = guestPaths(home);
   const name = options.name ?? home.split("/").at(-1) ?? "guest";
-  const machine = options.machine ?? "q35";
-  const modules = [...linkModules(options), ...(options.modules ?? [])];
-  const initial = await initramfs({ ...options, modules, port: agentPort(machine) });
+  const modules = [...hardwareModules(options), ...(options.modules ?? [])];
+  const initial = await initramfs({ ...options, modules, port: agentPort(options) });
   writeFileSync(paths.initramfs, initial);
-  const qemu = spawnQemu(
+  const qemu = new QemuProcess(
     paths,
     [
       hardwareArguments(name, paths, options),
@@ -158,70 +143,17 @@ async function boot(options: GuestOptions): Promise<Guest> {
     ].flat(),
   );
   try {
-    const monitor = new QmpClient(await connect(paths.monitor, qemu));
+    const monitor = new QmpClient(await qemu.connect(paths.monitor));
     await monitor.execute("qmp_capabilities");
-    const link = new AgentLink(await connect(paths.agent, qemu));
+    const link = new AgentLink(await qemu.connect(paths.agent));
     await within(options.bootTimeout ?? 240_000, link.greeted);
     rmSync(paths.initramfs);
     return new Guest({ name, paths, options, qemu, link, monitor });
   } catch (error) {
-    qemu.kill("SIGKILL");
-    const failure = withConsole(`${options.kernel.version} did not boot`, paths, error);
+    await qemu.kill();
+    const failure = qemu.failure(`${options.kernel.version} did not boot`, error);
     rmSync(home, { recursive: true, force: true });
     throw failure;
-  }
-}
-
-function linkModules(options: GuestOptions): string[] {
-  return [
-    ...(options.machine === "microvm" ? [] : ["virtio_pci", "virtio_console"]),
-    ...(options.disks === undefined ? [] : ["virtio_blk"]),
-    ...(options.network === true ? ["virtio_net"] : []),
-  ];
-}
-
-/** QEMU dies with the thread that started it, however that ends (prctl PR_SET_PDEATHSIG). */
-function spawnQemu(paths: GuestPaths, args: readonly string[]): ChildProcess {
-  const qemu = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", ...args], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, PATH: searchPath() },
-  });
-  const complaints: Buffer[] = [];
-  qemu.stderr.on("data", (data: Buffer) => complaints.push(data));
-  qemu.once("exit", () => {
-    const said = Buffer.concat(complaints).toString();
-    if (said !== "" && existsSync(paths.home)) {
-      writeFileSync(paths.console, `\n[QEMU] ${said}`, { flag: "a" });
-    }
-  });
-  return qemu;
-}
-
-/**
- * A new folder for a guest, in shared memory where there is some because RAM files live in it.
- * Folders of test processes that were killed are removed on the way.
- */
-function guestHome(): string {
-  const base = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-  const mine = join(base, `kvmsec-test-${process.getuid?.() ?? 0}`);
-  mkdirSync(mine, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(mine)) {
-    const owner = Number(name.split("-")[1]);
-    if (!existsSync(`/proc/${owner}`)) rmSync(join(mine, name), { recursive: true, force: true });
-  }
-  return mkdtempSync(join(mine, `guest-${process.pid}-`));
-}
-
-async function connect(path: string, qemu: ChildProcess): Promise<Socket> {
-  for (;;) {
-    if (qemu.exitCode !== null || qemu.signalCode !== null) throw new Error("QEMU ended at once");
-    const socket = createConnection(path);
-    const connected = await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    if (connected) return socket;
-    await sleep(10);
   }
 }
 
@@ -233,24 +165,6 @@ async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
     return await Promise.race([work, promise]);
   } finally {
     clearTimeout(timer);
-  }
-}
-
-function readConsole(paths: GuestPaths): string {
-  return existsSync(paths.console) ? readFileSync(paths.console, "utf8") : "";
-}
-
-function withConsole(what: string, paths: GuestPaths, cause: unknown): Error {
-  const lines = readConsole(paths).trimEnd().split("\n").slice(-30).join("\n");
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new Error(`${what}: ${reason}\n--- last lines of its console ---\n${lines}`, { cause });
-}
-
-function readlinkOrEmpty(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
   }
 }
 

@@ -17,6 +17,8 @@ export type Hardware = {
   readonly network?: boolean;
   /** The guest may reset itself; else a reset (so also a panic) ends its QEMU. */
   readonly reboot?: boolean;
+  /** How commands reach the guest; "virtio" unless told. */
+  readonly link?: "virtio" | "serial";
   /** More arguments for QEMU. */
   readonly qemu?: readonly string[];
 };
@@ -38,30 +40,46 @@ export function guestPaths(home: string) {
   };
 }
 
-/** microvm has no PCI by default, and Debian's kernels know no virtio-mmio from the command line. */
-export function agentPort(machine: Machine): string {
-  return machine === "microvm" ? "/dev/ttyS1" : "/dev/vport0p1";
+/**
+ * The agent's device. With `serial` it is the second serial port, which asks no module of the
+ * kernel; virtio is faster.
+ */
+export function agentPort(hardware: Hardware): string {
+  return hardware.link === "serial" ? "/dev/ttyS1" : "/dev/vport0p1";
+}
+
+/** microvm has no PCI; its virtio devices are memory-mapped and announced through ACPI. */
+export function hardwareModules(hardware: Hardware): string[] {
+  const devices = [
+    ...(hardware.link === "serial" ? [] : ["virtio_console"]),
+    ...(hardware.disks === undefined ? [] : ["virtio_blk"]),
+    ...(hardware.network === true ? ["virtio_net"] : []),
+  ];
+  const bus = hardware.machine === "microvm" ? "virtio_mmio" : "virtio_pci";
+  return devices.length === 0 ? [] : [bus, ...devices];
 }
 
 /** Everything but the kernel, its command line and the accelerator. */
 export function hardwareArguments(name: string, paths: GuestPaths, hardware: Hardware): string[] {
-  const machine = hardware.machine ?? "q35";
   return [
     ["-name", name, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
     ["-smp", String(hardware.cpus ?? 1), "-cpu", hardware.cpu ?? "max"],
-    ramArguments(machine, paths, hardware),
+    ramArguments(paths, hardware),
     ["-chardev", `file,id=console,path=${paths.console}`, "-serial", "chardev:console"],
     ["-chardev", `socket,id=agent,path=${paths.agent},server=on,wait=off`],
-    agentArguments(machine),
+    agentArguments(hardware),
     ["-qmp", `unix:${paths.qmp},server=on,wait=off`],
     ["-qmp", `unix:${paths.monitor},server=on,wait=off`],
     hardware.reboot === true ? [] : ["-no-reboot"],
     diskArguments(hardware),
-    hardware.network === true
-      ? ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
-      : ["-nic", "none"],
+    networkArguments(hardware),
     hardware.qemu ?? [],
   ].flat();
+}
+
+/** A virtio device on the bus that the machine has. */
+function virtio(kind: string, hardware: Hardware): string {
+  return `virtio-${kind}-${hardware.machine === "microvm" ? "device" : "pci"}`;
 }
 
 function diskArguments(hardware: Hardware): string[] {
@@ -70,12 +88,18 @@ function diskArguments(hardware: Hardware): string[] {
     "-drive",
     `if=none,id=disk${index},file=${file},format=${format}`,
     "-device",
-    `virtio-blk-pci,drive=disk${index}`,
+    `${virtio("blk", hardware)},drive=disk${index}`,
   ]);
   return args.flat();
 }
 
-function ramArguments(machine: Machine, paths: GuestPaths, hardware: Hardware): string[] {
+function networkArguments(hardware: Hardware): string[] {
+  if (hardware.network !== true) return ["-nic", "none"];
+  return ["-netdev", "user,id=net0", "-device", `${virtio("net", hardware)},netdev=net0`];
+}
+
+function ramArguments(paths: GuestPaths, hardware: Hardware): string[] {
+  const machine = hardware.machine ?? "q35";
   const size = hardware.memory ?? "512M";
   const object = {
     memfd: `memory-backend-memfd,id=ram,size=${size},share=on`,
@@ -86,8 +110,8 @@ function ramArguments(machine: Machine, paths: GuestPaths, hardware: Hardware): 
   return ["-object", object, "-machine", `${machine},memory-backend=ram`, "-m", size];
 }
 
-function agentArguments(machine: Machine): string[] {
-  if (machine === "microvm") return ["-serial", "chardev:agent"];
+function agentArguments(hardware: Hardware): string[] {
+  if (hardware.link === "serial") return ["-device", "isa-serial,index=1,chardev=agent"];
   const port = "virtserialport,chardev=agent,name=kvmsec.test";
-  return ["-device", "virtio-serial-pci", "-device", port];
+  return ["-device", virtio("serial", hardware), "-device", port];
 }
