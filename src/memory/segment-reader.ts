@@ -1,0 +1,99 @@
+import { PAGE_SIZE } from "../base/address.ts";
+import type { ByteSource } from "./byte-source.ts";
+import type { PageReader } from "./page-reader.ts";
+import type { PhysicalRange } from "./physical-memory.ts";
+import type { SegmentMap } from "./segment-map.ts";
+
+/** Formats that hold memory as it is, in stretches: ELF cores, LiME, raw images. */
+export class SegmentReader implements PageReader {
+  readonly ranges: readonly PhysicalRange[];
+  readonly #source: ByteSource;
+  readonly #map: SegmentMap;
+
+  /** `map` leads from guest-physical addresses to positions in `source`, all of them inside it. */
+  constructor(source: ByteSource, map: SegmentMap) {
+    this.#source = source;
+    this.#map = map;
+    this.ranges = map.pageRanges(PAGE_SIZE);
+  }
+
+  read(physical: number, target: Uint8Array): number {
+    const map = this.#map;
+    let done = 0;
+    for (let index = map.indexAt(physical); done < target.length && index < map.count; index++) {
+      const at = physical + done;
+      if (map.starts[index] > at) break;
+      const length = Math.min(target.length - done, map.ends[index] - at);
+      const whole = done === 0 && length === target.length;
+      const part = whole ? target : target.subarray(done, done + length);
+      const got = this.#source.read(map.offsets[index] + at - map.starts[index], part);
+      done += got;
+      if (got < length) break;
+    }
+    return done;
+  }
+
+  /** Where a sparse file has holes, the pages under them are zero. */
+  populated(): PhysicalRange[] {
+    const extents = this.#source.extents?.();
+    if (extents === undefined) return [...this.ranges];
+    const map = this.#map;
+    const found: PhysicalRange[] = [];
+    for (let index = 0; index < map.count; index++) {
+      const shift = map.starts[index] - map.offsets[index];
+      const from = map.offsets[index];
+      const to = from + map.ends[index] - map.starts[index];
+      for (let at = firstEndingAfter(extents, from); at < extents.length; at++) {
+        const extent = extents[at];
+        if (extent.start >= to) break;
+        add(found, Math.max(extent.start, from) + shift, Math.min(extent.end, to) + shift);
+      }
+    }
+    return clipTo(this.ranges, found);
+  }
+
+  [Symbol.dispose](): void {
+    this.#source[Symbol.dispose]();
+  }
+}
+
+function firstEndingAfter(extents: readonly { end: number }[], position: number): number {
+  let low = 0;
+  let high = extents.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (extents[middle].end > position) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Appends [start, end) widened to whole pages, joined with the last one where they touch. */
+function add(found: PhysicalRange[], start: number, end: number): void {
+  const first = Math.floor(start / PAGE_SIZE) * PAGE_SIZE;
+  const last = Math.ceil(end / PAGE_SIZE) * PAGE_SIZE;
+  const previous = found.at(-1);
+  if (previous !== undefined && previous.start + previous.size >= first) {
+    const size = Math.max(previous.size, last - previous.start);
+    found[found.length - 1] = { start: previous.start, size };
+  } else found.push({ start: first, size: last - first });
+}
+
+/** The parts of `stretches` that lie inside `ranges`; both are sorted. */
+function clipTo(
+  ranges: readonly PhysicalRange[],
+  stretches: readonly PhysicalRange[],
+): PhysicalRange[] {
+  const clipped: PhysicalRange[] = [];
+  let at = 0;
+  for (const range of ranges) {
+    const end = range.start + range.size;
+    while (at < stretches.length && stretches[at].start + stretches[at].size <= range.start) at++;
+    for (let next = at; next < stretches.length && stretches[next].start < end; next++) {
+      const start = Math.max(stretches[next].start, range.start);
+      const size = Math.min(stretches[next].start + stretches[next].size, end) - start;
+      if (size > 0) clipped.push({ start, size });
+    }
+  }
+  return clipped;
+}
