@@ -1,3 +1,4 @@
+import { hashBytes } from "./byte-hash.ts";
 import { BtfKind } from "./type-source.ts";
 import type { BtfIndex } from "./btf-index.ts";
 
@@ -47,16 +48,12 @@ export class BtfStrings {
   }
 }
 
-/** FNV-1a up to the NUL. */
+/** Of the string up to its NUL. */
 function hashName(bytes: Buffer, from: number, end: number): number {
   const limit = Math.min(end, from + MAX_NAME);
-  let hash = 0x811c9dc5;
-  for (let at = from; at < limit; at++) {
-    const byte = bytes[at];
-    if (byte === 0) break;
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  }
-  return hash ^ (hash >>> 15);
+  let to = from;
+  while (to < limit && bytes[to] !== 0) to++;
+  return hashBytes(bytes, from, to);
 }
 
 /** Chains of type numbers + 1: `head[hash]` → `next[number]` → … → 0, lowest number first. */
