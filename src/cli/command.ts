@@ -7,10 +7,17 @@ export type CommandModule = {
   define(command: Command, io: CommandIo): void;
 };
 
+/** A stream that may be a terminal, which then knows its size. */
+export type OutputStream = NodeJS.WritableStream & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+};
+
 /** What a command may use of the world outside. */
 export type CommandIo = {
-  readonly stdout: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
-  readonly stderr: NodeJS.WritableStream & { isTTY?: boolean };
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
   /** Told by the command when it is done; the process leaves with it. */
   exit(status: ExitStatus): void;
 };
