@@ -1,5 +1,5 @@
-import { elfNotes } from "./elf-notes.ts";
-import type { ElfNote } from "./elf-notes.ts";
+import { elfNotes } from "./elf.ts";
+import type { ElfNote } from "./elf.ts";
 import { big64, u32 } from "./little-endian.ts";
 
 /** Order of x86-64 user_regs_struct inside NT_PRSTATUS (asm/user_64.h), at 112 of the note. */
@@ -22,6 +22,8 @@ const QEMU_SIZE = QEMU_CONTROL_AT + 5 * 8;
 
 /** A guest has at most 4,096 CPUs today; a hostile file could claim millions. */
 const MAX_CPUS = 8192;
+/** Two for each CPU, and some more. */
+const MAX_NOTES = 3 * MAX_CPUS;
 
 export type SegmentRegister = {
   readonly selector: number;
@@ -62,10 +64,10 @@ export function dumpNotes(bytes: Uint8Array): DumpNotes {
   const status: CpuNote["registers"][] = [];
   const states: Omit<CpuNote, "cpu">[] = [];
   let vmcoreinfo: string | undefined;
-  for (const note of elfNotes(bytes)) {
-    if (note.name === "VMCOREINFO") vmcoreinfo ??= vmcoreinfoText(note.content);
-    else if (status.length < MAX_CPUS && isStatus(note)) status.push(prstatus(note.content));
-    else if (states.length < MAX_CPUS && isState(note)) states.push(qemuState(note.content));
+  for (const note of elfNotes(bytes, MAX_NOTES)) {
+    if (note.name === "VMCOREINFO") vmcoreinfo ??= vmcoreinfoText(note.data);
+    else if (isStatus(note) && status.length < MAX_CPUS) status.push(prstatus(note.data));
+    else if (isState(note) && states.length < MAX_CPUS) states.push(qemuState(note.data));
   }
   const count = Math.max(status.length, states.length);
   const cpus = Array.from({ length: count }, (_, cpu) => ({
@@ -83,11 +85,11 @@ export function vmcoreinfoText(content: Uint8Array): string {
 }
 
 function isStatus(note: ElfNote): boolean {
-  return note.name === "CORE" && note.type === NT_PRSTATUS && note.content.length === PRSTATUS_SIZE;
+  return note.name === "CORE" && note.type === NT_PRSTATUS && note.data.length === PRSTATUS_SIZE;
 }
 
 function isState(note: ElfNote): boolean {
-  return note.name === "QEMU" && note.type === 0 && note.content.length >= QEMU_SIZE;
+  return note.name === "QEMU" && note.type === 0 && note.data.length >= QEMU_SIZE;
 }
 
 function prstatus(content: Uint8Array): Record<string, bigint> {

@@ -1,5 +1,11 @@
 import { u16, u32, u64 } from "./little-endian.ts";
 
+/*
+ * The outer parts of ELF core files, one at a time: dumps are larger than memory, may have a
+ * million segments, and are 32-bit while the guest is in its firmware. elf.ts reads ELF files
+ * that lie in memory whole.
+ */
+
 /** Bytes from a file's start that hold any ELF header. */
 export const ELF_HEADER_SIZE = 64;
 
