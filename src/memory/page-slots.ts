@@ -4,7 +4,8 @@ import type { GuestPhysical } from "../base/address.ts";
 /** Reads one page into `target`; false where it cannot be read. */
 export type FillPage = (page: GuestPhysical, target: Uint8Array) => boolean;
 
-const EMPTY = -1;
+/** A tag that no frame number equals, not even a nonsensical one. */
+const EMPTY = Number.NaN;
 
 /**
  * A cache of copied pages for sources that cannot be mapped. Two-way set associative, so that
@@ -14,8 +15,10 @@ export class PageSlots {
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
   readonly #fill: FillPage;
-  readonly #pages: Float64Array;
-  readonly #recent: Uint8Array;
+  /** Frame number in each slot; slots 2n and 2n + 1 belong to set n. */
+  readonly #frames: Float64Array;
+  /** Which slot of each set was filled last; the other one is filled next. */
+  readonly #filled: Uint8Array;
   readonly #mask: number;
 
   /** `slots` is a power of two; 4,096 slots are 16 MiB. */
@@ -24,39 +27,36 @@ export class PageSlots {
     this.u8 = new Uint8Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.#fill = fill;
-    this.#pages = new Float64Array(slots).fill(EMPTY);
-    this.#recent = new Uint8Array(slots / 2);
+    this.#frames = new Float64Array(slots).fill(EMPTY);
+    this.#filled = new Uint8Array(slots / 2);
     this.#mask = slots / 2 - 1;
   }
 
   /** Offset of the byte at `physical`, valid to the end of its page; −1 where it cannot be read. */
   offsetOf(physical: GuestPhysical): number {
-    const within = physical % PAGE_SIZE;
-    const page = physical - within;
-    const set = (page / PAGE_SIZE) & this.#mask;
-    const first = set * 2;
-    if (this.#pages[first] === page) return this.#hit(set, 0, within);
-    if (this.#pages[first + 1] === page) return this.#hit(set, 1, within);
-    return this.#miss(set, page, within);
+    // Rounds down, so that no negative address shares a frame with the first page.
+    const frame = Math.floor(physical / PAGE_SIZE);
+    const slot = (frame & this.#mask) << 1;
+    if (this.#frames[slot] === frame) return (slot << PAGE_SHIFT) + (physical & (PAGE_SIZE - 1));
+    if (this.#frames[slot + 1] === frame) {
+      return ((slot + 1) << PAGE_SHIFT) + (physical & (PAGE_SIZE - 1));
+    }
+    return this.#miss(slot >> 1, frame, physical);
   }
 
   clear(): void {
-    this.#pages.fill(EMPTY);
+    this.#frames.fill(EMPTY);
   }
 
-  #hit(set: number, way: 0 | 1, within: number): number {
-    this.#recent[set] = way;
-    return ((set * 2 + way) << PAGE_SHIFT) + within;
-  }
-
-  #miss(set: number, page: GuestPhysical, within: number): number {
-    if (!(page >= 0)) return -1;
-    const way = this.#recent[set] === 0 ? 1 : 0;
+  #miss(set: number, frame: number, physical: GuestPhysical): number {
+    if (!(frame >= 0)) return -1;
+    const way = 1 - this.#filled[set];
     const slot = set * 2 + way;
     const at = slot << PAGE_SHIFT;
-    this.#pages[slot] = EMPTY;
-    if (!this.#fill(page, this.u8.subarray(at, at + PAGE_SIZE))) return -1;
-    this.#pages[slot] = page;
-    return this.#hit(set, way, within);
+    this.#frames[slot] = EMPTY;
+    if (!this.#fill(frame * PAGE_SIZE, this.u8.subarray(at, at + PAGE_SIZE))) return -1;
+    this.#frames[slot] = frame;
+    this.#filled[set] = way;
+    return at + (physical & (PAGE_SIZE - 1));
   }
 }
