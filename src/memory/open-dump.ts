@@ -62,7 +62,11 @@ function checkOptions({ lowSize, parts, raw }: OpenDumpOptions): void {
     );
   }
   if (parts !== undefined && (raw === true || lowSize !== undefined)) {
-    throw usageError("KVMSEC_DUMP_OPTIONS", "A raw image has no parts.");
+    throw usageError(
+      "KVMSEC_DUMP_OPTIONS",
+      "A raw image has no parts.",
+      "Give other parts only with a kdump file of makedumpfile --split.",
+    );
   }
 }
 
@@ -136,6 +140,7 @@ function joinParts(file: DumpFile, parts: readonly KdumpPart[]): DumpMemory {
     throw usageError(
       "KVMSEC_DUMP_OPTIONS",
       "The given parts hold the same pages: they are not parts of one split dump.",
+      "Give each part of the dump once.",
     );
   }
   const [first] = parts;
