@@ -41,6 +41,12 @@ export class ProcessMemory implements PhysicalMemory {
     return this.#read(block, physical, target) ? target : undefined;
   }
 
+  /** Why the memory cannot be read (`EPERM`, `ESRCH`, …), or undefined where it can. */
+  probe(): string | undefined {
+    const result = this.#reader.read(this.#base, new Uint8Array(new ArrayBuffer(PAGE_SIZE)));
+    return typeof result === "string" ? result : undefined;
+  }
+
   refresh(): void {
     this.#slots.clear();
   }

@@ -1,0 +1,75 @@
+import { FAULT } from "../../base/address.ts";
+import type { GuestVirtual } from "../../base/address.ts";
+
+const TWO_32 = 2 ** 32;
+const TWO_48 = 2 ** 48;
+/** Region of the top 256 TiB, where a folded address is simply the signed one. */
+const TOP_REGION = -1;
+/** Folded regions −2 … −32 stay within a double's 53 bits. */
+const SLOTS = 31;
+const NO_SLOT = -1;
+
+/**
+ * Turns 64-bit addresses into exact doubles and back (see base/address.ts).
+ *
+ * With 4-level paging every canonical address fits. With 5-level paging a kernel address names one
+ * of 256 regions of 256 TiB (Documentation/arch/x86/x86_64/mm.rst), of which a kernel populates few:
+ * each is given one of 31 slots. An address of a region without a slot is mapped nowhere, and folds
+ * to a fault.
+ */
+export class AddressFolding {
+  /** Page-table index (bits 48–56) to slot. */
+  readonly #slotOf = new Int8Array(512).fill(NO_SLOT);
+  readonly #indexOf = new Int16Array(SLOTS);
+  #used = 0;
+
+  /** Gives a region its slot; false where all slots are taken. `index` is bits 48–56, 256 … 510. */
+  admit(index: number): boolean {
+    if (this.#slotOf[index]! !== NO_SLOT) return true;
+    if (this.#used === SLOTS) return false;
+    this.#slotOf[index] = this.#used;
+    this.#indexOf[this.#used++] = index;
+    return true;
+  }
+
+  /** Folds the halves of a 64-bit address; `low` and `high` as unsigned 32-bit numbers. */
+  fold(low: number, high: number): GuestVirtual {
+    const signed = high | 0;
+    if (signed >= -65_536 && signed < 0x20_0000) return signed * TWO_32 + low;
+    return this.#foldLow(low, signed);
+  }
+
+  /** Folds a 64-bit address given as a bigint (signed or unsigned). */
+  foldBig(address: bigint): GuestVirtual {
+    const bits = BigInt.asUintN(64, address);
+    return this.fold(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
+  }
+
+  /** The unsigned 64-bit address. A fault unfolds to 0. */
+  unfold(address: GuestVirtual): bigint {
+    if (address !== address) return 0n;
+    const region = Math.floor(address / TWO_48);
+    if (region >= TOP_REGION) return BigInt.asUintN(64, BigInt(address));
+    const upper = 0xfe00 + this.#indexOf[-2 - region]!;
+    return (BigInt(upper) << 48n) + BigInt(address - region * TWO_48);
+  }
+
+  /** `"0xffff…"`, or `"fault"`. */
+  format(address: GuestVirtual): string {
+    return address !== address ? "fault" : `0x${this.unfold(address).toString(16)}`;
+  }
+
+  /** Index into a 5-level root table for an address of that region (`floor(address / 2^48)`). */
+  rootIndex(region: number): number {
+    if (region >= 0) return region;
+    return region === TOP_REGION ? 511 : this.#indexOf[-2 - region]!;
+  }
+
+  #foldLow(low: number, high: number): GuestVirtual {
+    // Sign-extended from bit 56, or not canonical.
+    if (high >= 0 || high < -0x100_0000) return FAULT;
+    const slot = this.#slotOf[(high >>> 16) & 0x1ff]!;
+    if (slot === NO_SLOT) return FAULT;
+    return (-2 - slot) * TWO_48 + (high & 0xffff) * TWO_32 + low;
+  }
+}

@@ -1,0 +1,30 @@
+const CLOCK_EVERY = 1024;
+
+/**
+ * What a walk through hostile memory may cost: steps and time. A walk that runs out stops where
+ * it is, and says so through `exhausted`.
+ */
+export class Budget {
+  #steps: number;
+  readonly #deadline: number;
+  #untilClock = CLOCK_EVERY;
+
+  constructor(steps = 4_000_000, milliseconds = 10_000) {
+    this.#steps = steps;
+    this.#deadline = performance.now() + milliseconds;
+  }
+
+  /** Takes one step; false when nothing is left. */
+  step(): boolean {
+    if (this.#steps <= 0) return false;
+    this.#steps--;
+    if (--this.#untilClock > 0) return true;
+    this.#untilClock = CLOCK_EVERY;
+    if (performance.now() > this.#deadline) this.#steps = 0;
+    return this.#steps > 0;
+  }
+
+  get exhausted(): boolean {
+    return this.#steps <= 0;
+  }
+}

@@ -1,0 +1,58 @@
+import { readInfo } from "../../views/info.ts";
+import type { Info } from "../../views/info.ts";
+import { exitStatus } from "../../base/errors.ts";
+import type { CommandModule } from "../command.ts";
+import { sizeText, write, writeDocument } from "../output.ts";
+import { attachWith, targetArgument } from "../view.ts";
+import type { ViewOptions } from "../view.ts";
+
+/** `kvmsec info`: which kernel a guest runs, and how it was found. */
+export const define: CommandModule["define"] = (command, io) => {
+  targetArgument(command)
+    .option("--json", "one JSON document")
+    .action(async (target: string, options: ViewOptions) => {
+      using guest = await attachWith(target, options);
+      const info = readInfo(guest.kernel);
+      const { warnings } = guest.kernel;
+      if (options.json === true) {
+        const { release, buildId, banner, ...rest } = info;
+        const kernel = { release, buildId: buildId ?? null, banner };
+        await writeDocument(io, "kvmsec.info/1", {
+          target,
+          kernel,
+          ...rest,
+          hostname: info.hostname ?? null,
+          bootTime: info.bootTime ?? null,
+          warnings,
+        });
+      } else {
+        await write(io.stdout, `${describe(info).join("\n")}\n`);
+        for (const warning of warnings) io.stderr.write(`kvmsec: ${warning}\n`);
+      }
+      io.exit(exitStatus.clean);
+    });
+};
+
+function describe(info: Info): string[] {
+  const { image, paging, memory } = info;
+  const rows: readonly (readonly [string, string])[] = [
+    ["kernel", info.release],
+    ["banner", info.banner],
+    ["build id", info.buildId ?? "none"],
+    ["host name", info.hostname ?? "?"],
+    ["booted", info.bootTime?.toISOString() ?? "?"],
+    ["processors", String(info.cpus)],
+    ["memory", `${sizeText(memory.size)} (${memory.kind})`],
+    [
+      "paging",
+      `${paging.levels} levels, ${paging.kpti ? "isolated (KPTI)" : "not isolated"}, root ${paging.root}`,
+    ],
+    ["image", `${image.virtual} at physical ${image.physical}, ${sizeText(image.size)}`],
+    [
+      "KASLR",
+      `virtual +${sizeText(image.virtualSlide)}, physical +${sizeText(image.physicalSlide)}`,
+    ],
+    ["symbols", `${info.symbols}, types from ${info.types}`],
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(11)} ${value}`);
+}

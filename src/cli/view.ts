@@ -1,0 +1,151 @@
+import type { Command } from "commander";
+import { exitStatus } from "../base/errors.ts";
+import type { View } from "../views/view.ts";
+import { attach } from "../vm/guest.ts";
+import type { Guest } from "../vm/guest.ts";
+import type { CommandIo } from "./command.ts";
+import { onInterrupt, pause } from "./interrupt.ts";
+import { renderTable, write, writeDocument, writeJsonLine } from "./output.ts";
+import type { Column } from "./table.ts";
+import { watch, watchOption } from "./watch.ts";
+
+/** What a view read from a guest at one moment. */
+type Reading<Row> = {
+  readonly rows: readonly Row[];
+  /** Why some of it could not be read; then the exit status is 4. */
+  readonly problems: readonly string[];
+};
+
+/** The columns that people see, which may depend on the options. */
+export type Columns<Row, Options> = (options: Options) => readonly Column<Row>[];
+
+export type ViewOptions = {
+  readonly json?: boolean;
+  readonly watch?: number;
+  readonly types?: string;
+};
+
+/** Gives a command the arguments that every view has, and its action. */
+export function defineView<Row, Options extends ViewOptions>(
+  command: Command,
+  io: CommandIo,
+  view: View<Row, Options>,
+  columns: Columns<Row, Options>,
+): void {
+  targetArgument(command);
+  command
+    .option("--json", "one JSON document, or one object a line with --watch")
+    .addOption(watchOption())
+    .action(async (target: string, options: Options) => {
+      using guest = await attachWith(target, options);
+      const problems =
+        options.watch === undefined
+          ? await showOnce(io, { view, columns, guest, options })
+          : await showAgain(io, { view, columns, guest, options }, options.watch);
+      io.exit(problems === 0 ? exitStatus.clean : exitStatus.partial);
+    });
+}
+
+/** The TARGET argument and the options about how to read it. */
+export function targetArgument(command: Command): Command {
+  return command
+    .argument("<target>", "a guest's name, pid:N, qmp:PATH, libvirt:DOMAIN, or file:DUMP")
+    .option("--types <file>", "type information for a kernel without BTF: BTF, vmlinux or ISF");
+}
+
+/** Attaches to a target as the options of `targetArgument` say. */
+export async function attachWith(target: string, options: ViewOptions): Promise<Guest> {
+  if (options.types === undefined) return attach(target);
+  const { loadTypeFile } = await import("../vm/type-file.ts");
+  return attach(target, { types: await loadTypeFile(options.types) });
+}
+
+/** The fields with which every JSON document about a guest begins. */
+export function documentHead(guest: Guest): object {
+  const { release, buildId, banner } = guest.kernel.identity;
+  const { warnings } = guest.kernel;
+  return {
+    target: guest.target.text,
+    kernel: { release, buildId: buildId ?? null, banner },
+    ...(warnings.length === 0 ? {} : { warnings }),
+  };
+}
+
+type Show<Row, Options> = {
+  readonly view: View<Row, Options>;
+  readonly columns: Columns<Row, Options>;
+  readonly guest: Guest;
+  readonly options: Options;
+};
+
+async function showOnce<Row, Options extends ViewOptions>(
+  io: CommandIo,
+  { view, columns, guest, options }: Show<Row, Options>,
+): Promise<number> {
+  const { rows, problems } = read(view, guest, options);
+  if (options.json === true) {
+    await writeDocument(io, view.schema, document(view, guest, rows, problems));
+  } else {
+    const lines = renderTable(io, columns(options), rows);
+    await write(io.stdout, `${lines.join("\n")}\n`);
+    warn(io, [...guest.kernel.warnings, ...problems]);
+  }
+  return problems.length;
+}
+
+async function showAgain<Row, Options extends ViewOptions>(
+  io: CommandIo,
+  { view, columns, guest, options }: Show<Row, Options>,
+  intervalMs: number,
+): Promise<number> {
+  let last: readonly string[] = [];
+  if (options.json === true) {
+    using interruption = onInterrupt();
+    while (!interruption.signal.aborted) {
+      const { rows, problems } = read(view, guest, options);
+      last = problems;
+      const fields = document(view, guest, rows, problems);
+      await writeJsonLine(io, view.schema, { at: new Date(), ...fields });
+      await pause(intervalMs, interruption.signal);
+    }
+    return last.length;
+  }
+  await watch(io, { intervalMs }, async () => {
+    const { rows, problems } = read(view, guest, options);
+    last = problems;
+    const [title, ...body] = renderTable(io, columns(options), rows);
+    const head = `${guest.target.text}  ${guest.kernel.identity.release}  ${new Date().toISOString()}  ${rows.length} ${view.list}`;
+    return { head: [head, ...problems, "", title], body };
+  });
+  return last.length;
+}
+
+function read<Row, Options>(
+  view: View<Row, Options>,
+  guest: Guest,
+  options: Options,
+): Reading<Row> {
+  guest.requireAlive();
+  guest.kernel.refresh();
+  const problems: string[] = [];
+  const rows = [...view.read(guest.kernel, options, (reason) => problems.push(reason))];
+  guest.requireAlive();
+  return { rows, problems };
+}
+
+function document<Row, Options>(
+  view: View<Row, Options>,
+  guest: Guest,
+  rows: readonly Row[],
+  problems: readonly string[],
+): object {
+  return {
+    ...documentHead(guest),
+    [view.list]: rows.map((row) => view.json(row, guest.kernel)),
+    ...(problems.length === 0 ? {} : { incomplete: problems }),
+  };
+}
+
+function warn(io: CommandIo, lines: readonly string[]): void {
+  for (const line of lines) io.stderr.write(`kvmsec: ${line}\n`);
+}

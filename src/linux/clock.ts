@@ -1,0 +1,38 @@
+import { FAULT } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+
+const NANOSECONDS = 1_000_000;
+/** `tk_core` begins with a 4-byte sequence count, and struct timekeeper is aligned to 8. */
+const TIMEKEEPER_IN_ANONYMOUS = 8;
+
+/**
+ * The guest's clock (kernel/time/timekeeping.c): turns nanoseconds since boot, as
+ * `task_struct.start_boottime` has them, into the time of day.
+ */
+export class GuestClock {
+  /** Time of day at boot in milliseconds since 1970, NaN where it cannot be read. */
+  readonly bootTime: number;
+
+  constructor(kernel: Kernel) {
+    this.bootTime = bootTime(kernel);
+  }
+
+  /** ISO 8601 in UTC, or undefined. */
+  iso(sinceBoot: number): string | undefined {
+    const time = this.bootTime + sinceBoot / NANOSECONDS;
+    // Outside what Date can hold, the clock was read wrong or forged.
+    return Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : undefined;
+  }
+}
+
+/** Boot = offs_real − offs_boot: both are distances from the monotonic clock. */
+function bootTime(kernel: Kernel): number {
+  const core = kernel.symbol("tk_core");
+  if (core !== core || !kernel.types.has("timekeeper", "offs_real")) return FAULT;
+  // `struct tk_data` has a name since 6.13.
+  const within = kernel.types.member("tk_data", "timekeeper")?.offset ?? TIMEKEEPER_IN_ANONYMOUS;
+  const timekeeper = core + within;
+  const real = kernel.reader("timekeeper", "offs_real")(timekeeper);
+  const boot = kernel.reader("timekeeper", "offs_boot")(timekeeper);
+  return (real - boot) / NANOSECONDS;
+}

@@ -1,0 +1,142 @@
+import { AddressFolding } from "../../arch/x86/address-folding.ts";
+import { AddressSpace } from "../../arch/x86/address-space.ts";
+import type { GuestPhysical, GuestVirtual } from "../../base/address.ts";
+import { KvmsecError } from "../../base/errors.ts";
+import type { SymbolTable } from "../../formats/symbol-table.ts";
+import type { TypeSource } from "../../formats/type-source.ts";
+import { physicalSize } from "../../memory/physical-memory.ts";
+import type { PhysicalMemory } from "../../memory/physical-memory.ts";
+import { Kernel } from "../kernel.ts";
+import { loadKernelTypes } from "./kernel-types.ts";
+import { releaseOf } from "./identity.ts";
+import type { KernelIdentity } from "./identity.ts";
+import { findKernelImages, imageAt } from "./kernel-image.ts";
+import type { KernelImage } from "./kernel-image.ts";
+import { findPageTables } from "./page-table-root.ts";
+import type { SymbolCache } from "./symbol-cache.ts";
+import { loadSymbols } from "./symbols.ts";
+
+export type OpenKernelOptions = {
+  /** Decoded symbols by build id; without one every look decodes anew. */
+  readonly cache?: SymbolCache;
+  /** Type information for a kernel that carries no BTF. */
+  readonly types?: TypeSource;
+  /** `level3_kernel_pgt` of an earlier look at the same guest: tried first, verified as any other. */
+  readonly hint?: GuestPhysical;
+  /** Roots that the guest's processors use now (CR3), where a channel to them exists. */
+  readonly processorRoots?: readonly GuestPhysical[];
+};
+
+/**
+ * Understands the kernel in a guest's memory from nothing but that memory. Each step is verified
+ * against the ones before; what cannot be decoded is an error that names the step:
+ * KVMSEC_KERNEL_NOT_FOUND, KVMSEC_SYMBOLS_NOT_FOUND, KVMSEC_PAGE_TABLES_NOT_FOUND,
+ * KVMSEC_TYPES_NOT_FOUND, KVMSEC_KERNEL_INCONSISTENT.
+ */
+export function openKernel(memory: PhysicalMemory, options: OpenKernelOptions = {}): Kernel {
+  memory.refresh();
+  const images = candidateImages(memory, options.hint);
+  const failures: KvmsecError[] = [];
+  const kernels: Kernel[] = [];
+  for (const image of images) {
+    try {
+      kernels.push(openImage(memory, image, options));
+    } catch (error) {
+      if (!(error instanceof KvmsecError)) throw error;
+      failures.push(error);
+    }
+  }
+  if (kernels.length === 0) throw failures[0] ?? noKernel(memory);
+  return choose(kernels, options);
+}
+
+function candidateImages(memory: PhysicalMemory, hint: GuestPhysical | undefined): KernelImage[] {
+  const hinted = hint === undefined ? undefined : imageAt(memory, hint);
+  return hinted === undefined ? findKernelImages(memory) : [hinted];
+}
+
+function openImage(memory: PhysicalMemory, image: KernelImage, options: OpenKernelOptions): Kernel {
+  const bytes = memory.bytes(image.physical, image.size);
+  if (bytes === undefined) {
+    throw new KvmsecError(
+      "KVMSEC_KERNEL_NOT_FOUND",
+      "A kernel's page tables were found, but its image is not all there.",
+      { hint: "The dump is cut off or damaged; take another one." },
+    );
+  }
+  const { symbols, buildId } = loadSymbols(bytes, image, options.cache);
+  const folding = new AddressFolding();
+  const { root, levels } = findPageTables(memory, image, symbols, folding);
+  const space = new AddressSpace(memory, folding, root, levels);
+  const identity = identify(space, symbols, levels, buildId);
+  const types = loadKernelTypes(space, symbols, identity, options.types);
+  const warnings: string[] = [];
+  const kernel = new Kernel({ memory, image, space, symbols, types, identity, warnings });
+  confirmInitTask(kernel);
+  return kernel;
+}
+
+function identify(
+  space: AddressSpace,
+  symbols: SymbolTable,
+  levels: 4 | 5,
+  buildId: string | undefined,
+): KernelIdentity {
+  const banner = (space.string(symbols.address("linux_banner"), 512) ?? "").trimEnd();
+  const release = releaseOf(banner);
+  if (release === undefined) throw inconsistent("linux_banner holds no banner");
+  return { release, banner, buildId, levels };
+}
+
+/** The last proof: symbols, types and translation agree on the very first task. */
+function confirmInitTask(kernel: Kernel): void {
+  const task: GuestVirtual = kernel.requireSymbol("init_task");
+  const comm = kernel.space.string(kernel.reader("task_struct", "comm")(task), 16);
+  if (comm === undefined || !comm.startsWith("swapper")) {
+    throw inconsistent(`init_task is called ${JSON.stringify(comm ?? null)}, not swapper`);
+  }
+}
+
+/**
+ * More than one consistent kernel: a nested guest's, one left over by kexec, or a forgery. The
+ * processors know; without them the one that boot placed lowest is taken, and the doubt reported.
+ */
+function choose(kernels: readonly Kernel[], options: OpenKernelOptions): Kernel {
+  const running = kernels.filter((kernel) => isRunning(kernel, options.processorRoots ?? []));
+  const chosen = running[0] ?? kernels[0];
+  if (kernels.length === 1 || running.length === 1) return chosen;
+  const places = kernels.map((kernel) => `0x${kernel.image.physical.toString(16)}`).join(", ");
+  return new Kernel({
+    ...chosen,
+    warnings: [
+      `${kernels.length} kernels lie in this memory, at physical ${places}; the first is shown`,
+    ],
+  });
+}
+
+function isRunning(kernel: Kernel, roots: readonly GuestPhysical[]): boolean {
+  return roots.some(
+    (root) => kernel.userSpace(root).physical(kernel.image.virtual) === kernel.image.physical,
+  );
+}
+
+function noKernel(memory: PhysicalMemory): KvmsecError {
+  const size = Math.round(physicalSize(memory) / 2 ** 20);
+  return new KvmsecError(
+    "KVMSEC_KERNEL_NOT_FOUND",
+    `No 64-bit Linux kernel was found in ${size} MiB of guest memory (step: kernel page tables).`,
+    {
+      hint: "The guest may still be in its firmware or boot loader, be powered off, or run another system; try again once it has booted.",
+    },
+  );
+}
+
+function inconsistent(what: string): KvmsecError {
+  return new KvmsecError(
+    "KVMSEC_KERNEL_INCONSISTENT",
+    `A kernel was found, but its parts do not fit together: ${what}.`,
+    {
+      hint: "The guest may be booting right now, or its memory was forged; try again in a second.",
+    },
+  );
+}

@@ -1,0 +1,97 @@
+import type { GuestVirtual } from "../../base/address.ts";
+import { KvmsecError } from "../../base/errors.ts";
+import { findKallsyms } from "../../formats/kallsyms.ts";
+import { deserializeSymbols, serializeSymbols } from "../../formats/symbol-cache.ts";
+import { SymbolTable } from "../../formats/symbol-table.ts";
+import { buildIdNotes } from "./identity.ts";
+import type { BuildIdNote } from "./identity.ts";
+import type { KernelImage } from "./kernel-image.ts";
+import type { SymbolCache } from "./symbol-cache.ts";
+
+const BANNER = Buffer.from("Linux version ");
+
+export type LoadedSymbols = { readonly symbols: SymbolTable; readonly buildId: string | undefined };
+
+/** Symbols of an image: from the cache where its build id is known, else decoded from kallsyms. */
+export function loadSymbols(
+  bytes: Uint8Array,
+  image: KernelImage,
+  cache: SymbolCache | undefined,
+): LoadedSymbols {
+  const notes = buildIdNotes(bytes, image.virtual);
+  return (
+    (cache === undefined ? undefined : fromCache(bytes, image, notes, cache)) ??
+    decode(bytes, image, notes, cache)
+  );
+}
+
+function fromCache(
+  bytes: Uint8Array,
+  image: KernelImage,
+  notes: readonly BuildIdNote[],
+  cache: SymbolCache,
+): LoadedSymbols | undefined {
+  for (const { id } of notes) {
+    const stored = cache.load(id);
+    const symbols = stored === undefined ? undefined : deserializeSymbols(stored);
+    const slid = symbols === undefined ? undefined : slide(symbols, image.virtual);
+    if (slid !== undefined && fits(bytes, image, slid) && ownBuildId(slid, notes) === id) {
+      return { symbols: slid, buildId: id };
+    }
+  }
+  return undefined;
+}
+
+function decode(
+  bytes: Uint8Array,
+  image: KernelImage,
+  notes: readonly BuildIdNote[],
+  cache: SymbolCache | undefined,
+): LoadedSymbols {
+  const found = findKallsyms(bytes, image.virtual, {
+    confirm: (name, address) => (name === "_text" ? address === image.virtual : undefined),
+  });
+  if (!found.ok) throw notFound(found.reason);
+  // A second consistent table is somebody's forgery: only one can name this image's landmarks.
+  const fitting = found.candidates.filter(({ table }) => fits(bytes, image, table));
+  if (fitting.length !== 1) {
+    throw notFound(`${fitting.length} of ${found.candidates.length} tables fit the image`);
+  }
+  const symbols = fitting[0].table;
+  const buildId = ownBuildId(symbols, notes);
+  if (buildId !== undefined) cache?.store(buildId, serializeSymbols(symbols));
+  return { symbols, buildId };
+}
+
+function notFound(reason: string): KvmsecError {
+  return new KvmsecError(
+    "KVMSEC_SYMBOLS_NOT_FOUND",
+    `A kernel image was found, but not its symbol table (step: ${reason}).`,
+    {
+      hint: "The guest may be booting right now; otherwise its kernel was built without KALLSYMS, which kvmsec needs.",
+    },
+  );
+}
+
+/** The same kernel after another boot: image addresses move together, zero-based ones stay. */
+function slide(symbols: SymbolTable, text: GuestVirtual): SymbolTable {
+  const distance = text - symbols.address("_text");
+  if (distance === 0) return symbols;
+  const addresses = symbols.parts.addresses.map((each) => (each < 0 ? each + distance : each));
+  return new SymbolTable({ ...symbols.parts, addresses });
+}
+
+/** A table is this image's where its landmarks are: the image's start and the banner's text. */
+function fits(bytes: Uint8Array, image: KernelImage, symbols: SymbolTable): boolean {
+  if (symbols.address("_text") !== image.virtual) return false;
+  const at = symbols.address("linux_banner") - image.virtual;
+  if (!(at > 0 && at + BANNER.length <= bytes.length)) return false;
+  return BANNER.equals(bytes.subarray(at, at + BANNER.length));
+}
+
+/** The note inside `.notes`: the others are those of the vDSO images. */
+function ownBuildId(symbols: SymbolTable, notes: readonly BuildIdNote[]): string | undefined {
+  const start = symbols.address("__start_notes");
+  const stop = symbols.address("__stop_notes");
+  return notes.find(({ address }) => address >= start && address < stop)?.id;
+}

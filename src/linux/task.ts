@@ -1,0 +1,102 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import type { Kernel } from "./kernel.ts";
+import { listEntries } from "./list.ts";
+
+/** PF_KTHREAD (include/linux/sched.h), the same bit since 2.6. */
+const PF_KTHREAD = 0x0020_0000;
+const COMM_LENGTH = 16;
+const TASK_REPORT = 0x7f;
+const TASK_IDLE = 0x402;
+/** Since 5.15: sleeping on an rtmutex-based lock; shown as D. */
+const TASK_RTLOCK_WAIT = 0x1000;
+/** Since 6.1: frozen, shown as D. */
+const TASK_FROZEN = 0x8000;
+const STATE_LETTERS = "RSDTtXZPI";
+
+/** Decodes `struct task_struct` (include/linux/sched.h). */
+export class Tasks {
+  readonly kernel: Kernel;
+  readonly pid: Field;
+  readonly tgid: Field;
+  readonly flags: Field;
+  readonly mm: Field;
+  readonly cred: Field;
+  readonly realCred: Field;
+  readonly parent: Field;
+  readonly groupLeader: Field;
+  readonly signal: Field;
+  readonly nsproxy: Field;
+  readonly files: Field;
+  readonly fs: Field;
+  readonly startBoottime: Field;
+  readonly #comm: Field;
+  readonly #state: Field;
+  readonly #exitState: Field;
+  readonly #tasksLink: number;
+  readonly #threadHead: number;
+  readonly #threadNode: number;
+
+  constructor(kernel: Kernel) {
+    const field = (path: string): Field => kernel.reader("task_struct", path);
+    this.kernel = kernel;
+    this.pid = field("pid");
+    this.tgid = field("tgid");
+    this.flags = field("flags");
+    this.mm = field("mm");
+    this.cred = field("cred");
+    this.realCred = field("real_cred");
+    this.parent = field("real_parent");
+    this.groupLeader = field("group_leader");
+    this.signal = field("signal");
+    this.nsproxy = field("nsproxy");
+    this.files = field("files");
+    this.fs = field("fs");
+    this.startBoottime = field("start_boottime");
+    this.#comm = field("comm");
+    // `state` became `__state` in 5.14.
+    this.#state = kernel.readerOf("task_struct", "__state", "state") ?? field("__state");
+    this.#exitState = field("exit_state");
+    this.#tasksLink = kernel.offset("task_struct", "tasks");
+    this.#threadHead = kernel.offset("signal_struct", "thread_head");
+    this.#threadNode = kernel.offset("task_struct", "thread_node");
+  }
+
+  /** Every thread-group leader on the task list, `swapper` (pid 0) left out. */
+  *processes(budget: Budget, problem?: (reason: string) => void): Generator<GuestVirtual> {
+    const head = this.kernel.requireSymbol("init_task") + this.#tasksLink;
+    yield* listEntries(this.kernel, head, this.#tasksLink, budget, problem);
+  }
+
+  /** Every thread of the group that `task` belongs to, the leader first. */
+  *threads(
+    task: GuestVirtual,
+    budget: Budget,
+    problem?: (reason: string) => void,
+  ): Generator<GuestVirtual> {
+    const head = this.signal(task) + this.#threadHead;
+    yield* listEntries(this.kernel, head, this.#threadNode, budget, problem);
+  }
+
+  /** `comm` as UTF-8, up to 15 bytes. */
+  comm(task: GuestVirtual): string | undefined {
+    return this.kernel.space.string(this.#comm(task), COMM_LENGTH);
+  }
+
+  isKernelThread(task: GuestVirtual): boolean {
+    return (this.flags(task) & PF_KTHREAD) !== 0;
+  }
+
+  /** The letter that `ps` shows (task_state_index in include/linux/sched.h). */
+  state(task: GuestVirtual): string {
+    const state = this.#state(task);
+    const exit = this.#exitState(task);
+    if (state !== state || exit !== exit) return "?";
+    let report = (state | exit) & TASK_REPORT;
+    if ((state & TASK_IDLE) === TASK_IDLE) return "I";
+    if ((state & (TASK_RTLOCK_WAIT | TASK_FROZEN)) !== 0) report = 2;
+    return STATE_LETTERS[report === 0 ? 0 : 32 - Math.clz32(report)] ?? "?";
+  }
+}
+
+type Field = (task: GuestVirtual) => number;

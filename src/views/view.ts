@@ -1,0 +1,21 @@
+import type { Kernel } from "../linux/kernel.ts";
+
+/** The name and version of a JSON form: `kvmsec.ps/1`. */
+export type Schema = `kvmsec.${string}/${number}`;
+
+/** Told why a part of a view could not be read; the view is then incomplete, never silently short. */
+export type Problem = (reason: string) => void;
+
+/**
+ * One way of looking into a guest: a list of rows, and the JSON form that others script against.
+ * The command line, the library and evidence packages all show the same views.
+ */
+export type View<Row, Options = object> = {
+  readonly schema: Schema;
+  /** Name of the list in the JSON document. */
+  readonly list: string;
+  /** Reads row by row; ends early, with a problem told, where the guest's memory gives out. */
+  read(kernel: Kernel, options: Options, problem: Problem): Iterable<Row>;
+  /** One row as JSON: addresses as `"0xffff…"`, sizes in bytes, times in ISO 8601, null for what is unknown. */
+  json(row: Row, kernel: Kernel): object;
+};
