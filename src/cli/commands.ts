@@ -1,4 +1,20 @@
 import type { CommandEntry } from "./command.ts";
 
 /** Every command, in the order of the help text; a command's file is loaded only when it is called. */
-export const commands: readonly CommandEntry[] = [];
+export const commands: readonly CommandEntry[] = [
+  {
+    name: "targets",
+    summary: "every QEMU on this host, and how well it can be watched",
+    load: () => import("./commands/targets.ts"),
+  },
+  {
+    name: "info",
+    summary: "which kernel a guest runs, where it lies, how it pages",
+    load: () => import("./commands/info.ts"),
+  },
+  {
+    name: "ps",
+    summary: "the guest's processes",
+    load: () => import("./commands/ps.ts"),
+  },
+];

@@ -5,9 +5,9 @@ import type { Colours } from "./colour.ts";
 import type { CommandIo } from "./command.ts";
 import { tableLines } from "./table.ts";
 import type { Column } from "./table.ts";
+import type { Schema } from "../views/view.ts";
 
-/** The name and version of a JSON form: `kvmsec.ps/1`. */
-export type Schema = `kvmsec.${string}/${number}`;
+export type { Schema } from "../views/view.ts";
 
 type Stream = NodeJS.WritableStream & { readonly writableLength?: number };
 

@@ -27,7 +27,9 @@ export class GuestClock {
 
 /** Boot = offs_real − offs_boot: both are distances from the monotonic clock. */
 function bootTime(kernel: Kernel): number {
-  const core = kernel.symbol("tk_core");
+  // `tk_core` became the first of several, `timekeeper_data[TIMEKEEPER_CORE]`, in 6.17.
+  const single = kernel.symbol("tk_core");
+  const core = single === single ? single : kernel.symbol("timekeeper_data");
   if (core !== core || !kernel.types.has("timekeeper", "offs_real")) return FAULT;
   // `struct tk_data` has a name since 6.13.
   const within = kernel.types.member("tk_data", "timekeeper")?.offset ?? TIMEKEEPER_IN_ANONYMOUS;

@@ -14,6 +14,7 @@ const floors: readonly (readonly string[])[] = [
   ["memory"],
   ["qmp", "arch"],
   ["vm", "linux"],
+  ["views"],
   ["events"],
   ["response", "policy", "checks", "files", "baseline", "evidence", "channel", "trap"],
   ["daemon"],
@@ -26,11 +27,13 @@ const never: Readonly<Record<string, readonly string[]>> = {
   // It takes a memory reader, so that dumps and fakes work.
   linux: ["qmp", "native"],
   // Only what is told.
-  events: floors.slice(1, 5).flat(),
+  events: floors.slice(1, 6).flat(),
 };
 
 /** Rooms of one floor that may be used from another of the same floor. */
 const sideways: Readonly<Record<string, readonly string[]>> = {
+  // Attaching to a process or a dump ends in a kernel that is understood.
+  vm: ["linux"],
   response: ["evidence", "policy"],
 };
 
