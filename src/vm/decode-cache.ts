@@ -1,9 +1,11 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { SymbolCache } from "../linux/discovery/symbol-cache.ts";
+import type { KnownKernel, SymbolCache } from "../linux/discovery/symbol-cache.ts";
 
-/** Keeps decoded symbols as files, one a build id, under the user's cache folder. */
+const NAME = /^([0-9a-f]{40})-([0-9a-f]{1,8})-([0-9a-f]{1,8})\.symbols$/;
+
+/** Keeps decoded symbols as files, one a kernel, whose names alone say how to recognise it. */
 export class FileSymbolCache implements SymbolCache {
   readonly #folder: string;
 
@@ -11,30 +13,50 @@ export class FileSymbolCache implements SymbolCache {
     this.#folder = folder;
   }
 
-  load(buildId: string): Uint8Array | undefined {
+  known(): KnownKernel[] {
+    let names: string[];
     try {
-      return readFileSync(this.#path(buildId));
+      names = readdirSync(this.#folder);
+    } catch {
+      return [];
+    }
+    return names.flatMap((name) => {
+      const [, buildId, buildIdOffset, level3Offset] = NAME.exec(name) ?? [];
+      if (buildId === undefined) return [];
+      return [
+        {
+          buildId,
+          buildIdOffset: Number.parseInt(buildIdOffset, 16),
+          level3Offset: Number.parseInt(level3Offset, 16),
+        },
+      ];
+    });
+  }
+
+  load(kernel: KnownKernel): Uint8Array | undefined {
+    try {
+      return readFileSync(this.#path(kernel));
     } catch {
       return undefined;
     }
   }
 
   /** A cache that cannot be written only costs time, so failures are not reported. */
-  store(buildId: string, bytes: Uint8Array): void {
-    const path = this.#path(buildId);
+  store(kernel: KnownKernel, symbols: Uint8Array): void {
+    const path = this.#path(kernel);
     const partial = `${path}.${process.pid}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      writeFileSync(partial, bytes, { mode: 0o600 });
+      writeFileSync(partial, symbols, { mode: 0o600 });
       renameSync(partial, path);
     } catch {
       // The next look decodes again.
     }
   }
 
-  /** `buildId` is lower-case hexadecimal by construction, so it cannot name another folder. */
-  #path(buildId: string): string {
-    return join(this.#folder, `${buildId}.symbols`);
+  #path({ buildId, buildIdOffset, level3Offset }: KnownKernel): string {
+    const offsets = [buildIdOffset, level3Offset].map((offset) => offset.toString(16));
+    return join(this.#folder, `${buildId}-${offsets.join("-")}.symbols`);
   }
 }
 

@@ -18,6 +18,7 @@ const BUILD_ID_SIZE = 20;
 /** The kernel's own, those of its vDSO images, and some room. */
 const MAX_NOTES = 32;
 
+/** A build id and where its 20 bytes lie. */
 export type BuildIdNote = { readonly id: string; readonly address: GuestVirtual };
 
 /** All GNU build ids in an image: the kernel's own in `.notes`, and those of the vDSOs it carries. */
@@ -29,7 +30,7 @@ export function buildIdNotes(image: Uint8Array, imageBase: GuestVirtual): BuildI
     const start = at + BUILD_ID_NOTE.length;
     const id = bytes.subarray(start, start + BUILD_ID_SIZE);
     if (at % 4 === 0 && id.length === BUILD_ID_SIZE) {
-      notes.push({ id: hexBytes(id), address: imageBase + at });
+      notes.push({ id: hexBytes(id), address: imageBase + start });
     }
     at = bytes.indexOf(BUILD_ID_NOTE, at + 4);
   }

@@ -10,19 +10,19 @@ import { Kernel } from "../kernel.ts";
 import { loadKernelTypes } from "./kernel-types.ts";
 import { releaseOf } from "./identity.ts";
 import type { KernelIdentity } from "./identity.ts";
-import { findKernelImages, imageAt } from "./kernel-image.ts";
+import { findKernelImages } from "./kernel-image.ts";
 import type { KernelImage } from "./kernel-image.ts";
+import { findKnownImages } from "./known-kernels.ts";
 import { findPageTables } from "./page-table-root.ts";
 import type { SymbolCache } from "./symbol-cache.ts";
-import { loadSymbols } from "./symbols.ts";
+import { decodeSymbols, knownSymbols } from "./symbols.ts";
+import type { LoadedSymbols } from "./symbols.ts";
 
 export type OpenKernelOptions = {
   /** Decoded symbols by build id; without one every look decodes anew. */
   readonly cache?: SymbolCache;
   /** Type information for a kernel that carries no BTF. */
   readonly types?: TypeSource;
-  /** `level3_kernel_pgt` of an earlier look at the same guest: tried first, verified as any other. */
-  readonly hint?: GuestPhysical;
   /** Roots that the guest's processors use now (CR3), where a channel to them exists. */
   readonly processorRoots?: readonly GuestPhysical[];
 };
@@ -35,12 +35,34 @@ export type OpenKernelOptions = {
  */
 export function openKernel(memory: PhysicalMemory, options: OpenKernelOptions = {}): Kernel {
   memory.refresh();
-  const images = candidateImages(memory, options.hint);
+  const known = openKnown(memory, options);
+  return known.length > 0 ? choose(known, options) : searchKernel(memory, options);
+}
+
+/** Kernels that an earlier look decoded. One that does not fit is left to the search. */
+function openKnown(memory: PhysicalMemory, options: OpenKernelOptions): Kernel[] {
+  const { cache } = options;
+  if (cache === undefined) return [];
+  return findKnownImages(memory, cache.known()).flatMap((found) => {
+    const bytes = memory.bytes(found.image.physical, found.image.size);
+    const loaded = bytes === undefined ? undefined : knownSymbols(bytes, found, cache);
+    if (loaded === undefined) return [];
+    try {
+      return [assemble(memory, found.image, loaded, options)];
+    } catch (error) {
+      if (error instanceof KvmsecError) return [];
+      throw error;
+    }
+  });
+}
+
+function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kernel {
   const failures: KvmsecError[] = [];
   const kernels: Kernel[] = [];
-  for (const image of images) {
+  for (const image of findKernelImages(memory)) {
     try {
-      kernels.push(openImage(memory, image, options));
+      const loaded = decodeSymbols(imageBytes(memory, image), image, options.cache);
+      kernels.push(assemble(memory, image, loaded, options));
     } catch (error) {
       if (!(error instanceof KvmsecError)) throw error;
       failures.push(error);
@@ -50,28 +72,28 @@ export function openKernel(memory: PhysicalMemory, options: OpenKernelOptions = 
   return choose(kernels, options);
 }
 
-function candidateImages(memory: PhysicalMemory, hint: GuestPhysical | undefined): KernelImage[] {
-  const hinted = hint === undefined ? undefined : imageAt(memory, hint);
-  return hinted === undefined ? findKernelImages(memory) : [hinted];
+function imageBytes(memory: PhysicalMemory, image: KernelImage): Uint8Array {
+  const bytes = memory.bytes(image.physical, image.size);
+  if (bytes !== undefined) return bytes;
+  throw new KvmsecError(
+    "KVMSEC_KERNEL_NOT_FOUND",
+    "A kernel's page tables were found, but its image is not all there.",
+    { hint: "The dump is cut off or damaged; take another one." },
+  );
 }
 
-function openImage(memory: PhysicalMemory, image: KernelImage, options: OpenKernelOptions): Kernel {
-  const bytes = memory.bytes(image.physical, image.size);
-  if (bytes === undefined) {
-    throw new KvmsecError(
-      "KVMSEC_KERNEL_NOT_FOUND",
-      "A kernel's page tables were found, but its image is not all there.",
-      { hint: "The dump is cut off or damaged; take another one." },
-    );
-  }
-  const { symbols, buildId } = loadSymbols(bytes, image, options.cache);
+function assemble(
+  memory: PhysicalMemory,
+  image: KernelImage,
+  { symbols, buildId }: LoadedSymbols,
+  options: OpenKernelOptions,
+): Kernel {
   const folding = new AddressFolding();
   const { root, levels } = findPageTables(memory, image, symbols, folding);
   const space = new AddressSpace(memory, folding, root, levels);
   const identity = identify(space, symbols, levels, buildId);
   const types = loadKernelTypes(space, symbols, identity, options.types);
-  const warnings: string[] = [];
-  const kernel = new Kernel({ memory, image, space, symbols, types, identity, warnings });
+  const kernel = new Kernel({ memory, image, space, symbols, types, identity, warnings: [] });
   confirmInitTask(kernel);
   return kernel;
 }

@@ -6,46 +6,30 @@ import { SymbolTable } from "../../formats/symbol-table.ts";
 import { buildIdNotes } from "./identity.ts";
 import type { BuildIdNote } from "./identity.ts";
 import type { KernelImage } from "./kernel-image.ts";
+import type { KnownImage } from "./known-kernels.ts";
 import type { SymbolCache } from "./symbol-cache.ts";
 
 const BANNER = Buffer.from("Linux version ");
 
 export type LoadedSymbols = { readonly symbols: SymbolTable; readonly buildId: string | undefined };
 
-/** Symbols of an image: from the cache where its build id is known, else decoded from kallsyms. */
-export function loadSymbols(
+/** Symbols of an image that was decoded before; undefined where they do not fit it after all. */
+export function knownSymbols(
   bytes: Uint8Array,
-  image: KernelImage,
-  cache: SymbolCache | undefined,
-): LoadedSymbols {
-  const notes = buildIdNotes(bytes, image.virtual);
-  return (
-    (cache === undefined ? undefined : fromCache(bytes, image, notes, cache)) ??
-    decode(bytes, image, notes, cache)
-  );
-}
-
-function fromCache(
-  bytes: Uint8Array,
-  image: KernelImage,
-  notes: readonly BuildIdNote[],
+  { image, kernel }: KnownImage,
   cache: SymbolCache,
 ): LoadedSymbols | undefined {
-  for (const { id } of notes) {
-    const stored = cache.load(id);
-    const symbols = stored === undefined ? undefined : deserializeSymbols(stored);
-    const slid = symbols === undefined ? undefined : slide(symbols, image.virtual);
-    if (slid !== undefined && fits(bytes, image, slid) && ownBuildId(slid, notes) === id) {
-      return { symbols: slid, buildId: id };
-    }
-  }
-  return undefined;
+  const stored = cache.load(kernel);
+  const symbols = stored === undefined ? undefined : deserializeSymbols(stored);
+  const slid = symbols === undefined ? undefined : slide(symbols, image.virtual);
+  if (slid === undefined || !fits(bytes, image, slid)) return undefined;
+  return { symbols: slid, buildId: kernel.buildId };
 }
 
-function decode(
+/** Decodes an image's kallsyms, and keeps them. Throws KVMSEC_SYMBOLS_NOT_FOUND. */
+export function decodeSymbols(
   bytes: Uint8Array,
   image: KernelImage,
-  notes: readonly BuildIdNote[],
   cache: SymbolCache | undefined,
 ): LoadedSymbols {
   const found = findKallsyms(bytes, image.virtual, {
@@ -58,9 +42,15 @@ function decode(
     throw notFound(`${fitting.length} of ${found.candidates.length} tables fit the image`);
   }
   const symbols = fitting[0].table;
-  const buildId = ownBuildId(symbols, notes);
-  if (buildId !== undefined) cache?.store(buildId, serializeSymbols(symbols));
-  return { symbols, buildId };
+  const note = ownBuildId(symbols, buildIdNotes(bytes, image.virtual));
+  if (note === undefined) return { symbols, buildId: undefined };
+  const known = {
+    buildId: note.id,
+    buildIdOffset: note.address - image.virtual,
+    level3Offset: image.level3 - image.physical,
+  };
+  cache?.store(known, serializeSymbols(symbols));
+  return { symbols, buildId: note.id };
 }
 
 function notFound(reason: string): KvmsecError {
@@ -90,8 +80,8 @@ function fits(bytes: Uint8Array, image: KernelImage, symbols: SymbolTable): bool
 }
 
 /** The note inside `.notes`: the others are those of the vDSO images. */
-function ownBuildId(symbols: SymbolTable, notes: readonly BuildIdNote[]): string | undefined {
+function ownBuildId(symbols: SymbolTable, notes: readonly BuildIdNote[]): BuildIdNote | undefined {
   const start = symbols.address("__start_notes");
   const stop = symbols.address("__stop_notes");
-  return notes.find(({ address }) => address >= start && address < stop)?.id;
+  return notes.find(({ address }) => address >= start && address < stop);
 }
