@@ -17,4 +17,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "the guest's processes",
     load: () => import("./commands/ps.ts"),
   },
+  {
+    name: "check",
+    summary: "one full sweep: is this kernel still the one that booted?",
+    load: () => import("./commands/check.ts"),
+  },
 ];

@@ -47,9 +47,12 @@ export function defineView<Row, Options extends ViewOptions>(
 }
 
 /** The TARGET argument and the options about how to read it. */
-export function targetArgument(command: Command): Command {
+export function targetArgument(command: Command, optional = false): Command {
   return command
-    .argument("<target>", "a guest's name, pid:N, qmp:PATH, libvirt:DOMAIN, or file:DUMP")
+    .argument(
+      optional ? "[target]" : "<target>",
+      "a guest's name, pid:N, qmp:PATH, libvirt:DOMAIN, or file:DUMP",
+    )
     .option("--types <file>", "type information for a kernel without BTF: BTF, vmlinux or ISF");
 }
 

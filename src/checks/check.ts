@@ -1,0 +1,45 @@
+import type { Kernel } from "../linux/kernel.ts";
+import type { Report } from "./finding.ts";
+import type { SweepFacts } from "./sweep-facts.ts";
+
+/** A read-only look at one thing that an intruder changes: one file of this folder. */
+export type Check = {
+  /** Kebab-case; names the page docs/findings/ID.md. */
+  readonly id: string;
+  /** What a pass proves, as one sentence. */
+  readonly proves: string;
+  /** What it reads of the guest. */
+  readonly reads: string;
+  readonly attack: readonly string[];
+  /** What it cannot see. */
+  readonly limits: string;
+  /** Run seldom in a schedule, or when the pages it reads have changed. */
+  readonly costly?: boolean;
+  /**
+   * Looks. Reports through `context`, throws nothing for what a guest's memory holds; a missing
+   * symbol or type (KVMSEC_SYMBOL_MISSING, KVMSEC_TYPE_MISSING) may be thrown and skips the check.
+   */
+  run(context: CheckContext): void;
+};
+
+/** What a check may use, and how it speaks. */
+export type CheckContext = {
+  readonly kernel: Kernel;
+  /** What several checks need, read once a sweep. */
+  readonly facts: SweepFacts;
+  /** Something is wrong. Believed only if a second and a third look say the same. */
+  report(report: Report): void;
+  /** Adds to the check's coverage: how many things were looked at, of how many there are. */
+  cover(looked: number, of?: number): void;
+  /** Part of it could not be looked at; the check is then not a pass. */
+  unseen(reason: string): void;
+  /** All of it could not be looked at. Ends the check. */
+  skip(reason: string): never;
+};
+
+export type CheckStatus = "pass" | "fail" | "skipped" | "error";
+
+/** Thrown by `skip`. */
+export class Skipped extends Error {
+  override readonly name = "Skipped";
+}

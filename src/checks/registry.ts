@@ -1,0 +1,5 @@
+import type { Check } from "./check.ts";
+import { syscallTable } from "./syscall-table.ts";
+
+/** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
+export const checks: readonly Check[] = [syscallTable];

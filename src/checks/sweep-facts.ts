@@ -1,0 +1,45 @@
+import type { Kernel } from "../linux/kernel.ts";
+
+/** A value computed at the first use in a sweep, and once only. */
+export type Fact<T> = { readonly make: (facts: SweepFacts) => T };
+
+/** Declares a fact that several checks share: `const modules = fact(({ kernel }) => …)`. */
+export function fact<T>(make: (facts: SweepFacts) => T): Fact<T> {
+  return { make };
+}
+
+/** What the host may know of the guest beyond its memory. All of it is optional. */
+export type HostKnowledge = {
+  /** Registers of each vCPU, where a channel to them exists (QMP, a dump's notes). */
+  readonly processors?: readonly Processor[];
+  /** The guest's own kernel file, uncompressed ELF, matched by build id. */
+  readonly kernelFile?: Uint8Array;
+};
+
+export type Processor = {
+  readonly cr0: bigint;
+  readonly cr3: bigint;
+  readonly cr4: bigint;
+  readonly idtBase: bigint;
+  readonly gdtBase: bigint;
+  readonly efer: bigint | undefined;
+  /** MSR_LSTAR, where it can be had. */
+  readonly lstar: bigint | undefined;
+};
+
+/** What one sweep knows. A new one is made for each look. */
+export class SweepFacts {
+  readonly kernel: Kernel;
+  readonly host: HostKnowledge;
+  readonly #known = new Map<Fact<unknown>, unknown>();
+
+  constructor(kernel: Kernel, host: HostKnowledge = {}) {
+    this.kernel = kernel;
+    this.host = host;
+  }
+
+  get<T>(wanted: Fact<T>): T {
+    if (!this.#known.has(wanted)) this.#known.set(wanted, wanted.make(this));
+    return this.#known.get(wanted) as T;
+  }
+}

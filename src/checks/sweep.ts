@@ -1,0 +1,157 @@
+import { KvmsecError } from "../base/errors.ts";
+import type { Kernel } from "../linux/kernel.ts";
+import { Skipped } from "./check.ts";
+import type { Check, CheckContext, CheckStatus } from "./check.ts";
+import { findingId } from "./finding.ts";
+import type { Finding, Report } from "./finding.ts";
+import { SweepFacts } from "./sweep-facts.ts";
+import type { HostKnowledge } from "./sweep-facts.ts";
+
+export type Coverage = { readonly looked: number; readonly of: number };
+
+export type CheckResult = {
+  readonly id: string;
+  readonly status: CheckStatus;
+  /** Ids of its findings. */
+  readonly findings: readonly string[];
+  readonly durationMs: number;
+  readonly coverage: Coverage;
+  /** Why it was skipped, failed to run, or did not see everything. */
+  readonly reason: string | undefined;
+};
+
+export type Sweep = {
+  readonly startedAt: Date;
+  readonly durationMs: number;
+  readonly checks: readonly CheckResult[];
+  readonly findings: readonly Finding[];
+};
+
+/** Looks that have to agree before a finding is believed: the guest runs, and a race is no finding. */
+const LOOKS = 3;
+
+/** Runs checks over a guest, once each, and looks again at whatever seems wrong. */
+export function sweep(kernel: Kernel, checks: readonly Check[], host: HostKnowledge = {}): Sweep {
+  const startedAt = new Date();
+  const start = performance.now();
+  kernel.refresh();
+  const facts = new SweepFacts(kernel, host);
+  const looks = checks.map((check) => lookUntilSure(kernel, check, facts));
+  return {
+    startedAt,
+    durationMs: performance.now() - start,
+    checks: looks.map(({ result }) => result),
+    findings: looks.flatMap(({ findings }) => findings),
+  };
+}
+
+type Look = { readonly result: CheckResult; readonly findings: readonly Finding[] };
+
+/** Keeps what every look finds. Each further look reads the guest afresh, with new facts. */
+function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts): Look {
+  const start = performance.now();
+  let last = look(check, facts);
+  let believed = last.findings;
+  for (let again = 1; again < LOOKS && believed.length > 0; again++) {
+    kernel.refresh();
+    last = look(check, new SweepFacts(kernel, facts.host));
+    const seen = new Set(last.findings.map(({ id }) => id));
+    believed = believed.filter(({ id }) => seen.has(id));
+  }
+  const latest = new Map(last.findings.map((finding) => [finding.id, finding]));
+  const findings = believed.map((finding) => latest.get(finding.id) ?? finding);
+  const { status } = last.result;
+  return {
+    findings,
+    result: {
+      ...last.result,
+      status: status === "skipped" || status === "error" ? status : verdict(findings, last),
+      findings: findings.map(({ id }) => id),
+      durationMs: performance.now() - start,
+    },
+  };
+}
+
+function verdict(findings: readonly Finding[], { result }: Look): CheckStatus {
+  if (findings.length > 0) return "fail";
+  return result.reason === undefined ? "pass" : "error";
+}
+
+function look(check: Check, facts: SweepFacts): Look {
+  const recorder = new Recorder(check, facts);
+  const status = recorder.run();
+  return {
+    findings: [...recorder.findings.values()],
+    result: {
+      id: check.id,
+      status,
+      findings: [],
+      durationMs: 0,
+      coverage: { looked: recorder.looked, of: recorder.total },
+      reason: recorder.reasons.length === 0 ? undefined : recorder.reasons.join("; "),
+    },
+  };
+}
+
+/** More of one check are counted, not listed: an intruder could drown the operator in them. */
+const MAX_FINDINGS = 256;
+const MAX_REASONS = 8;
+
+class Recorder implements CheckContext {
+  readonly kernel: Kernel;
+  readonly facts: SweepFacts;
+  readonly findings = new Map<string, Finding>();
+  readonly reasons: string[] = [];
+  looked = 0;
+  total = 0;
+  readonly #check: Check;
+
+  constructor(check: Check, facts: SweepFacts) {
+    this.kernel = facts.kernel;
+    this.facts = facts;
+    this.#check = check;
+  }
+
+  /** Nothing that a guest holds may end a sweep, so even a fault of the check is its own error. */
+  run(): CheckStatus {
+    try {
+      this.#check.run(this);
+      return this.findings.size > 0 ? "fail" : "pass";
+    } catch (error) {
+      if (error instanceof Skipped) return this.#because(error.message, "skipped");
+      if (!(error instanceof KvmsecError))
+        return this.#because(`fault in the check: ${String(error)}`, "error");
+      const missing = /_(TYPE|SYMBOL)_MISSING$/.test(error.code);
+      return this.#because(error.message, missing ? "skipped" : "error");
+    }
+  }
+
+  report(report: Report): void {
+    const id = findingId(this.#check.id, report.subject);
+    if (this.findings.size >= MAX_FINDINGS && !this.findings.has(id)) {
+      this.unseen(`more than ${MAX_FINDINGS} findings; the rest is not listed`);
+      return;
+    }
+    this.findings.set(id, { attack: this.#check.attack, ...report, id, check: this.#check.id });
+  }
+
+  cover(looked: number, of = looked): void {
+    this.looked += looked;
+    this.total += of;
+  }
+
+  unseen(reason: string): void {
+    if (this.reasons.length < MAX_REASONS && !this.reasons.includes(reason)) {
+      this.reasons.push(reason);
+    }
+  }
+
+  skip(reason: string): never {
+    throw new Skipped(reason);
+  }
+
+  #because(reason: string, status: "skipped" | "error"): CheckStatus {
+    this.unseen(reason);
+    return status;
+  }
+}
