@@ -71,7 +71,7 @@ install_modules() {
       fail "node_modules is a link and not what package-lock.json asks for: run npm ci where it leads"
     fi
     say "installing Node modules (npm ci)"
-    npm ci --no-audit --no-fund </dev/null >&2 || fail "npm ci failed; its last lines above say why"
+    npm ci --no-audit --no-fund --loglevel=error </dev/null >&2 || fail "npm ci failed; its last lines above say why"
   fi
   [ -x $pinned ] || install_node
   "$pinned" --version >/dev/null 2>&1 || fail "$pinned does not run on this machine"

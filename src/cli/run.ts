@@ -3,6 +3,7 @@ import { KvmsecError, exitStatus, systemCode } from "../base/errors.ts";
 import type { ExitStatus } from "../base/errors.ts";
 import type { CommandIo } from "./command.ts";
 import { commands } from "./commands.ts";
+import { printable } from "./text.ts";
 
 /** Runs one command line; returns the exit status. Never throws for a user's mistake. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -12,7 +13,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     stderr: process.stderr,
     exit: (value) => (status = value),
   };
-  process.stdout.on("error", leaveOnClosedPipe);
+  process.stdout.on("error", (error) => process.exit(outputFailed(error, io)));
+  process.on("uncaughtException", (error) => process.exit(report(error, io)));
   try {
     await (await program(argv, io)).parseAsync(argv as string[], { from: "user" });
     return status;
@@ -21,18 +23,29 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function program(argv: readonly string[], io: CommandIo): Promise<Command> {
+/** The command line's grammar; only the commands that `argv` names are loaded. */
+export async function program(argv: readonly string[], io: CommandIo): Promise<Command> {
   const root = new Command("kvmsec")
     .description("Guards Linux virtual machines from outside.")
     .version(await version())
-    .exitOverride()
-    .showHelpAfterError("(kvmsec COMMAND --help says more)");
+    .showSuggestionAfterError()
+    .showHelpAfterError("(kvmsec --help lists the commands, kvmsec COMMAND --help says more)");
   for (const entry of commands) {
     const command = root.command(entry.name).description(entry.summary);
-    command.exitOverride();
     if (argv.includes(entry.name)) (await entry.load()).define(command, io);
   }
+  for (const command of everyCommand(root)) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "kvmsec: KVMSEC_USAGE: ")),
+    });
+  }
   return root;
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
 }
 
 async function version(): Promise<string> {
@@ -45,12 +58,13 @@ function report(error: unknown, io: CommandIo): number {
     return error.exitCode === 0 ? exitStatus.clean : exitStatus.usage;
   }
   if (error instanceof KvmsecError) {
-    io.stderr.write(`kvmsec: ${error.code}: ${error.message}\n`);
-    if (error.hint !== undefined) io.stderr.write(`  ${error.hint}\n`);
+    // Sentences may quote what a guest says.
+    io.stderr.write(`kvmsec: ${error.code}: ${printableLines(error.message)}\n`);
+    if (error.hint !== undefined) io.stderr.write(`  ${printableLines(error.hint)}\n`);
     return error.exit;
   }
   const code = systemCode(error);
-  const text = error instanceof Error ? error.message : String(error);
+  const text = printableLines(error instanceof Error ? error.message : String(error));
   io.stderr.write(`kvmsec: KVMSEC_INTERNAL: ${code === undefined ? "" : `${code}: `}${text}\n`);
   if (process.env["KVMSEC_DEBUG"] === undefined) {
     io.stderr.write("  This is a fault in kvmsec. KVMSEC_DEBUG=1 shows where it happened.\n");
@@ -60,8 +74,13 @@ function report(error: unknown, io: CommandIo): number {
   return exitStatus.unobservable;
 }
 
-/** `kvmsec … | head` ends quietly. */
-function leaveOnClosedPipe(error: Error): void {
-  if (systemCode(error) === "EPIPE") process.exit(0);
-  throw error;
+function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}
+
+/** `kvmsec … | head` ends quietly; a full disk does not. */
+function outputFailed(error: Error, io: CommandIo): number {
+  if (systemCode(error) === "EPIPE") return exitStatus.clean;
+  const sentence = `standard output could not be written: ${error.message}`;
+  return report(new KvmsecError("KVMSEC_OUTPUT", sentence), io);
 }
