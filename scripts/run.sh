@@ -65,16 +65,32 @@ pinned=node_modules/node/bin/node
 
 # Node modules as package-lock.json has them, and the Node that they bring.
 install_modules() {
-  has node && has npm || fail "needs any Node from 18 on, with npm, to begin with: apt-get install nodejs npm"
   if ! node scripts/modules-installed.js; then
     if [ -L node_modules ]; then
       fail "node_modules is a link and not what package-lock.json asks for: run npm ci where it leads"
     fi
     say "installing Node modules (npm ci)"
-    npm ci --no-audit --no-fund --loglevel=error </dev/null >&2 || fail "npm ci failed; its last lines above say why"
+    clean_install
+    [ -x $pinned ] || install_node
+    # npm leaves out what wants a newer Node than its own: then once more, on the Node just installed.
+    node scripts/modules-installed.js || clean_install_on_pinned
   fi
   [ -x $pinned ] || install_node
   "$pinned" --version >/dev/null 2>&1 || fail "$pinned does not run on this machine"
+}
+
+clean_install() {
+  npm ci --no-audit --no-fund --loglevel=error </dev/null >&2 || fail "npm ci failed; its last lines above say why"
+}
+
+clean_install_on_pinned() {
+  say "once more, since this npm's Node $(node --version) is too old for some of them"
+  aside=$(mktemp -d)
+  cp $pinned "$aside/node"
+  (PATH=$aside:$PATH NODE_NO_WARNINGS=1 clean_install) || { rm -r "$aside"; exit 3; }
+  rm -r "$aside"
+  [ -x $pinned ] || install_node
+  node scripts/modules-installed.js || fail "npm ci left modules out. Try by hand: npm ci"
 }
 
 # The npm package `node` brings its program by an install script, which npm's settings may forbid.

@@ -65,7 +65,7 @@ function command(place: World, name: string, body = ""): void {
 
 /** Commands of this machine that the script itself stands on. */
 function basics(place: World): void {
-  for (const name of ["sh", "cat", "dirname", "touch", "mkdir", "chmod"]) {
+  for (const name of ["sh", "cat", "cp", "rm", "mktemp", "dirname", "touch", "mkdir", "chmod"]) {
     const found = process.env["PATH"]!.split(delimiter)
       .map((folder) => join(folder, name))
       .find((path) => spawnSync("test", ["-x", path]).status === 0);
@@ -121,7 +121,7 @@ test("root: missing packages are installed, then the modules, then the task runs
   assert.deepEqual(first.log.trim().split("\n"), [
     "id -u",
     "apt-get install -y --no-install-recommends hello-tool",
-    "npm ci --no-audit --no-fund",
+    "npm ci --no-audit --no-fund --loglevel=error",
     "pinned --version",
     "pinned bin/kvmsec.js demo",
   ]);
@@ -223,4 +223,24 @@ test("install scripts that npm did not run: the pinned Node is brought by hand, 
   );
   const mended = run(place, "start");
   assert.match(mended.said, /running that of the package node/);
+});
+
+test("what npm left out for its old Node is installed by a second run on the pinned one", () => {
+  const place = world();
+  basics(place);
+  writeFileSync(join(place.folder, "scripts/packages.txt"), "");
+  const lock = JSON.parse(readFileSync(join(place.folder, "package-lock.json"), "utf8"));
+  const left = `@oxlint/binding-${process.platform}-${process.arch}-gnu`;
+  const path = `node_modules/${left}`;
+  assert.equal(lock.packages[path]?.optional, true);
+  delete lock.packages[path];
+  writeFileSync(join(place.folder, "incomplete.json"), JSON.stringify(lock));
+  // The first run brings an incomplete set, the one that finds another Node first in PATH the rest.
+  const aside = `case $PATH in ${place.bin}*) cat ${place.folder}/incomplete.json > ${place.folder}/node_modules/.package-lock.json ;; esac`;
+  command(place, "npm", `${modulesInstalled(place)}\n${aside}`);
+  const { status, said, log } = run(place, "start");
+  assert.equal(status, 0, said);
+  assert.equal(log.split("\n").filter((line) => line.startsWith("npm ci")).length, 2);
+  assert.match(said, /once more/);
+  assert.doesNotMatch(run(place, "start").log, /npm/);
 });
