@@ -18,6 +18,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/ps.ts"),
   },
   {
+    name: "sockets",
+    summary: "the guest's sockets, by open files and by the kernel's tables",
+    load: () => import("./commands/sockets.ts"),
+  },
+  {
     name: "check",
     summary: "one full sweep: is this kernel still the one that booted?",
     load: () => import("./commands/check.ts"),

@@ -1,0 +1,95 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Reader } from "./member-reader.ts";
+import type { Socks } from "./sock.ts";
+import { Tasks } from "./task.ts";
+
+/** A file descriptor that is a socket. */
+export type SocketHolder = { readonly pid: number; readonly fd: number };
+
+/** A socket that some process has open, with all who do. */
+export type OpenSocket = {
+  /** `struct socket`. */
+  readonly socket: GuestVirtual;
+  /** Its `struct sock`. */
+  readonly sock: GuestVirtual;
+  readonly holders: SocketHolder[];
+};
+
+/** The kernel's ceiling of fs.nr_open is higher, but nobody raises it past this. */
+const MAX_FDS = 2 ** 20;
+
+/** Finds sockets through processes' file descriptors: file → private_data → socket → sk. */
+export class SocketFiles {
+  readonly #kernel: Kernel;
+  readonly #socks: Socks;
+  readonly #tasks: Tasks;
+  readonly #table: Reader;
+  readonly #count: Reader;
+  readonly #array: Reader;
+  readonly #private: Reader;
+  readonly #inode: Reader;
+
+  constructor(kernel: Kernel, socks: Socks) {
+    this.#kernel = kernel;
+    this.#socks = socks;
+    this.#tasks = new Tasks(kernel);
+    this.#table = kernel.reader("files_struct", "fdt");
+    this.#count = kernel.reader("fdtable", "max_fds");
+    this.#array = kernel.reader("fdtable", "fd");
+    this.#private = kernel.reader("file", "private_data");
+    this.#inode = kernel.reader("file", "f_inode");
+  }
+
+  /** Every open socket, by the address of its `struct socket`. */
+  read(budget: Budget, problem: (reason: string) => void): Map<GuestVirtual, OpenSocket> {
+    const found = new Map<GuestVirtual, OpenSocket>();
+    const seen = new Set<string>();
+    for (const leader of this.#tasks.processes(budget, problem)) {
+      const pid = this.#tasks.tgid(leader);
+      // A thread may have left the others' table (CLONE_FILES, unshare).
+      for (const task of this.#tasks.threads(leader, budget, problem)) {
+        const files = this.#tasks.files(task);
+        const key = `${pid}/${files}`;
+        if (files === 0 || files !== files || seen.has(key)) continue;
+        seen.add(key);
+        this.#readTable(files, pid, found, budget, problem);
+      }
+    }
+    return found;
+  }
+
+  #readTable(
+    files: GuestVirtual,
+    pid: number,
+    found: Map<GuestVirtual, OpenSocket>,
+    budget: Budget,
+    problem: (reason: string) => void,
+  ): void {
+    const { space } = this.#kernel;
+    const table = this.#table(files);
+    const array = this.#array(table);
+    const count = this.#count(table);
+    if (!(count <= MAX_FDS)) return problem(`the open files of process ${pid} cannot be read`);
+    for (let fd = 0; fd < count; fd++) {
+      if (!budget.step()) return problem("the time for reading open files is over");
+      const file = space.pointer(array + fd * 8);
+      if (file === 0 || file !== file) continue;
+      this.#add(file, { pid, fd }, found);
+    }
+  }
+
+  /** A file is a socket's where the socket lies beside the file's inode and knows the file. */
+  #add(file: GuestVirtual, holder: SocketHolder, found: Map<GuestVirtual, OpenSocket>): void {
+    const socket = this.#private(file);
+    if (socket === 0 || this.#inode(file) !== this.#socks.inodeOf(socket)) return;
+    const known = found.get(socket);
+    if (known !== undefined) {
+      known.holders.push(holder);
+      return;
+    }
+    if (this.#socks.fileOf(socket) !== file) return;
+    found.set(socket, { socket, sock: this.#socks.ofSocket(socket), holders: [holder] });
+  }
+}

@@ -1,0 +1,60 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import { hashEntries } from "./hash-table.ts";
+import { rawTables, tcpTables, udpTables } from "./inet-tables.ts";
+import type { Kernel } from "./kernel.ts";
+import { hlistEntries } from "./list.ts";
+import { netlinkTables } from "./netlink-socket.ts";
+import { packetLists } from "./packet-socket.ts";
+import { unixTables } from "./unix-socket.ts";
+
+type Problem = (reason: string) => void;
+
+/** A socket that a table of the kernel holds. */
+export type TableEntry = { readonly table: string; readonly sock: GuestVirtual };
+
+/**
+ * Every socket that the kernel finds by address, port or number, in the tables of all protocols
+ * and network namespaces. A socket may be in several.
+ */
+export function* socketTableEntries(
+  kernel: Kernel,
+  nets: readonly GuestVirtual[],
+  budget: Budget,
+  problem: Problem,
+): Generator<TableEntry> {
+  const tables = [
+    ...tcpTables(kernel, nets),
+    ...udpTables(kernel, nets),
+    ...rawTables(kernel),
+    ...unixTables(kernel, nets).map((table) => ({ ...table, table: "unix" })),
+    ...netlinkTables(kernel, problem).map((table) => ({ ...table, table: "netlink" })),
+  ];
+  for (const table of tables) {
+    for (const sock of hashEntries(kernel, table, budget, problem)) {
+      yield { table: table.table, sock };
+    }
+  }
+  yield* listed(kernel, nets, budget);
+}
+
+/** Packet and XDP sockets are on plain lists, one a namespace. */
+function* listed(
+  kernel: Kernel,
+  nets: readonly GuestVirtual[],
+  budget: Budget,
+): Generator<TableEntry> {
+  const packet = packetLists(kernel, nets);
+  for (const head of packet.heads) {
+    for (const sock of hlistEntries(kernel, head, packet.link, budget)) {
+      yield { table: "packet", sock };
+    }
+  }
+  const xdp = kernel.readerOf("net", "xdp.list");
+  if (xdp === undefined) return;
+  for (const net of nets) {
+    for (const sock of hlistEntries(kernel, xdp(net), packet.link, budget)) {
+      yield { table: "xdp", sock };
+    }
+  }
+}
