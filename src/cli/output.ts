@@ -83,3 +83,13 @@ export function durationText(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000);
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
+
+/** A moment for people: `2026-11-21 21:15:42`, in UTC. */
+export function timeText(time: Date | undefined): string | undefined {
+  return time?.toISOString().slice(0, 19).replace("T", " ");
+}
+
+/** An address or offset for people: hexadecimal without a prefix, as in /proc/PID/maps. */
+export function addressText(address: number): string {
+  return hex(address).replace("0x", "");
+}

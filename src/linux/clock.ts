@@ -17,11 +17,11 @@ export class GuestClock {
     this.bootTime = bootTime(kernel);
   }
 
-  /** ISO 8601 in UTC, or undefined. */
-  iso(sinceBoot: number): string | undefined {
+  /** The time of day of so many nanoseconds since boot, or undefined. */
+  date(sinceBoot: number): Date | undefined {
     const time = this.bootTime + sinceBoot / NANOSECONDS;
     // Outside what Date can hold, the clock was read wrong or forged.
-    return Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : undefined;
+    return Math.abs(time) <= 8.64e15 ? new Date(time) : undefined;
   }
 }
 

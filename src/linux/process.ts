@@ -22,8 +22,8 @@ export type Process = {
   /** `R`, `S`, `D`, `T`, `t`, `X`, `Z`, `P`, `I`. */
   readonly state: string;
   readonly kthread: boolean;
-  /** ISO 8601, by the guest's clock. */
-  readonly startTime: string | undefined;
+  /** By the guest's clock. */
+  readonly startTime: Date | undefined;
   readonly exe: string | undefined;
   readonly cgroup: string | undefined;
   readonly container: string | undefined;
@@ -90,7 +90,7 @@ export class ProcessDecoder {
       comm,
       state: tasks.state(task),
       kthread: tasks.isKernelThread(task),
-      startTime: this.#clock.iso(tasks.startBoottime(task)),
+      startTime: this.#clock.date(tasks.startBoottime(task)),
       exe: this.executable(task),
       cgroup,
       container: cgroup === undefined ? undefined : containerOf(cgroup),

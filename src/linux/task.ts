@@ -1,7 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
-import { listEntries } from "./list.ts";
+import { isLinked, listSnapshot } from "./list-snapshot.ts";
 
 /** PF_KTHREAD (include/linux/sched.h), the same bit since 2.6. */
 const PF_KTHREAD = 0x0020_0000;
@@ -36,6 +36,7 @@ export class Tasks {
   readonly #tasksLink: number;
   readonly #threadHead: number;
   readonly #threadNode: number;
+  readonly #threadCount: Field;
 
   constructor(kernel: Kernel) {
     const field = (path: string): Field => kernel.reader("task_struct", path);
@@ -60,22 +61,34 @@ export class Tasks {
     this.#tasksLink = kernel.offset("task_struct", "tasks");
     this.#threadHead = kernel.offset("signal_struct", "thread_head");
     this.#threadNode = kernel.offset("task_struct", "thread_node");
+    this.#threadCount = kernel.reader("signal_struct", "nr_threads");
   }
 
-  /** Every thread-group leader on the task list, `swapper` (pid 0) left out. */
-  *processes(budget: Budget, problem?: (reason: string) => void): Generator<GuestVirtual> {
+  /** Every thread-group leader on the task list at one moment, `swapper` (pid 0) left out. */
+  processes(budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
     const head = this.kernel.requireSymbol("init_task") + this.#tasksLink;
-    yield* listEntries(this.kernel, head, this.#tasksLink, budget, problem);
+    return listSnapshot(this.kernel, head, this.#tasksLink, budget, problem);
   }
 
   /** Every thread of the group that `task` belongs to, the leader first. */
-  *threads(
-    task: GuestVirtual,
-    budget: Budget,
-    problem?: (reason: string) => void,
-  ): Generator<GuestVirtual> {
+  threads(task: GuestVirtual, budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
     const head = this.signal(task) + this.#threadHead;
-    yield* listEntries(this.kernel, head, this.#threadNode, budget, problem);
+    return listSnapshot(this.kernel, head, this.#threadNode, budget, problem);
+  }
+
+  /** Threads of the group, an exited leader among them. */
+  threadCount(task: GuestVirtual): number {
+    return this.#threadCount(this.signal(task));
+  }
+
+  /** Whether a leader is on the task list now; else it has exited and its memory may be another's. */
+  isListed(leader: GuestVirtual): boolean {
+    return isLinked(this.kernel, leader + this.#tasksLink);
+  }
+
+  /** Whether a thread is in its group now. */
+  isThreadListed(thread: GuestVirtual): boolean {
+    return isLinked(this.kernel, thread + this.#threadNode);
   }
 
   /** `comm` as UTF-8, up to 15 bytes. */

@@ -1,6 +1,7 @@
 import { ps } from "../../views/ps.ts";
 import type { ProcessRow } from "../../views/ps.ts";
 import type { CommandModule } from "../command.ts";
+import { timeText } from "../output.ts";
 import type { Column } from "../table.ts";
 import { defineView } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -12,7 +13,7 @@ const columns: readonly Column<ProcessRow>[] = [
   { title: "PPID", value: (row) => row.ppid, align: "right" },
   { title: "UID", value: (row) => row.uid, align: "right" },
   { title: "S", value: (row) => row.state },
-  { title: "STARTED", value: (row) => row.startTime?.slice(0, 19).replace("T", " ") },
+  { title: "STARTED", value: (row) => timeText(row.startTime) },
   { title: "COMM", value: (row) => (row.kthread ? `[${row.comm}]` : row.comm) },
   { title: "EXE", value: (row) => row.exe, shrink: 12 },
   { title: "COMMAND", value: (row) => row.cmdline?.join(" "), shrink: 16 },

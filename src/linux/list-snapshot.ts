@@ -1,0 +1,65 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** A running guest cuts a walk short now and then; a damaged list does so every time. */
+const ATTEMPTS = 8;
+/** `prev` follows `next` in struct list_head (include/linux/types.h). */
+const PREV = 8;
+
+type Walk = { readonly nodes: GuestVirtual[]; readonly fault: string | undefined };
+
+/**
+ * The entries of a `struct list_head` list at one moment, as addresses of the containing structs.
+ *
+ * Every step has to lead back: a node whose `prev` is not the one before was being changed or had
+ * been freed (list_del_rcu leaves `next` and poisons `prev`), so the walk begins anew. Where that
+ * helps nothing the list is taken as its `next` pointers give it, which is what the kernel itself
+ * follows, and the problem is told.
+ */
+export function listSnapshot(
+  kernel: Kernel,
+  head: GuestVirtual,
+  linkOffset: number,
+  budget: Budget,
+  problem?: (reason: string) => void,
+): GuestVirtual[] {
+  let walk = walkOnce(kernel, head, budget, true);
+  for (let attempt = 1; walk.fault !== undefined && attempt < ATTEMPTS; attempt++) {
+    kernel.refresh();
+    walk = walkOnce(kernel, head, budget, attempt < ATTEMPTS - 1);
+  }
+  if (walk.fault !== undefined) problem?.(walk.fault);
+  const { nodes } = walk;
+  for (let index = 0; index < nodes.length; index++) nodes[index]! -= linkOffset;
+  return nodes;
+}
+
+/** With `strict` it ends at the first step that does not lead back. */
+function walkOnce(kernel: Kernel, head: GuestVirtual, budget: Budget, strict: boolean): Walk {
+  const { space } = kernel;
+  const nodes: GuestVirtual[] = [];
+  const name = (): string => `the list at ${kernel.format(head)}`;
+  let fault: string | undefined;
+  let last = head;
+  let node = space.pointer(head);
+  while (node !== head) {
+    if (!(node !== 0 && node === node)) {
+      return { nodes, fault: `${name()} leads to unreadable memory` };
+    }
+    if (space.pointer(node + PREV) !== last) {
+      fault ??= `${name()} does not lead back at ${kernel.format(node)}`;
+      if (strict) return { nodes, fault };
+    }
+    if (!budget.step()) return { nodes, fault: `${name()} does not end` };
+    nodes.push(node);
+    last = node;
+    node = space.pointer(node);
+  }
+  return { nodes, fault };
+}
+
+/** Whether the node is on a list now: what follows it leads back to it. */
+export function isLinked(kernel: Kernel, node: GuestVirtual): boolean {
+  return kernel.space.pointer(kernel.space.pointer(node) + PREV) === node;
+}
