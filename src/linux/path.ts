@@ -1,10 +1,13 @@
 import type { GuestVirtual } from "../base/address.ts";
+import { SyntheticNames } from "./dname.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 
 /** Deepest nesting followed; PATH_MAX allows 2,048 components. */
 const MAX_COMPONENTS = 2048;
 const MAX_NAME = 255;
+
+type KnownPath = { readonly mnt: GuestVirtual; readonly text: string };
 
 /** Turns a `struct path` into text as the kernel's `d_path` does (fs/d_path.c). */
 export class Paths {
@@ -18,12 +21,13 @@ export class Paths {
   readonly #operations: Reader;
   readonly #hashed: Reader;
   readonly #dname: Reader;
-  readonly #ino: Reader;
   readonly #mntRoot: Reader;
   readonly #mountOffset: number;
   readonly #mountParent: Reader;
   readonly #mountpoint: Reader;
-  readonly #known = new Map<GuestVirtual, { mnt: GuestVirtual; text: string }>();
+  readonly #synthetic: SyntheticNames;
+  readonly #known = new Map<GuestVirtual, KnownPath>();
+  readonly #directories = new Map<GuestVirtual, KnownPath>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -36,20 +40,23 @@ export class Paths {
     this.#operations = kernel.reader("dentry", "d_op");
     this.#hashed = kernel.reader("dentry", "d_hash.pprev");
     this.#dname = kernel.reader("dentry_operations", "d_dname");
-    this.#ino = kernel.reader("inode", "i_ino");
     this.#mntRoot = kernel.reader("vfsmount", "mnt_root");
     this.#mountOffset = kernel.offset("mount", "mnt");
     this.#mountParent = kernel.reader("mount", "mnt_parent");
     this.#mountpoint = kernel.reader("mount", "mnt_mountpoint");
+    this.#synthetic = new SyntheticNames(kernel);
   }
 
-  /** Text of the `struct path` at `path`; undefined where it cannot be read. Remembered for the life of this object. */
+  /**
+   * Text of the `struct path` at `path`, as seen from the root of the mount namespace that it
+   * belongs to; undefined where it cannot be read. Remembered for the life of this object.
+   */
   text(path: GuestVirtual): string | undefined {
     const mnt = this.#mnt(path);
     const dentry = this.#dentry(path);
     const known = this.#known.get(dentry);
     if (known !== undefined && known.mnt === mnt) return known.text;
-    const text = this.#synthetic(mnt, dentry) ?? this.absolute(mnt, dentry);
+    const text = this.#syntheticName(mnt, dentry) ?? this.absolute(mnt, dentry);
     if (text !== undefined) this.#known.set(dentry, { mnt, text });
     return text;
   }
@@ -71,6 +78,11 @@ export class Paths {
     return this.#dentry(path);
   }
 
+  /** The `struct mount` of a `struct path`. */
+  mount(path: GuestVirtual): GuestVirtual {
+    return this.#mnt(path) - this.#mountOffset;
+  }
+
   /** Unlinked while open: gone from the hash, and no root (d_unlinked in include/linux/dcache.h). */
   deleted(dentry: GuestVirtual): boolean {
     return this.#hashed(dentry) === 0 && this.#parent(dentry) !== dentry;
@@ -78,20 +90,44 @@ export class Paths {
 
   /** From the root of the whole mount tree down, with ` (deleted)` where it is. */
   absolute(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
+    const parent = this.#parent(dentry);
+    if (parent !== dentry && dentry !== this.#mntRoot(mnt)) {
+      const name = this.name(dentry);
+      const directory = this.#directory(mnt, parent);
+      if (name === undefined || directory === undefined) return undefined;
+      const text = directory === "/" ? `/${name}` : `${directory}/${name}`;
+      return this.deleted(dentry) ? `${text} (deleted)` : text;
+    }
+    return this.#directory(mnt, dentry);
+  }
+
+  /** Directories repeat from file to file. */
+  #directory(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
+    const known = this.#directories.get(dentry);
+    if (known !== undefined && known.mnt === mnt) return known.text;
+    const text = this.#prepend(mnt, dentry);
+    if (text !== undefined) this.#directories.set(dentry, { mnt, text });
+    return text;
+  }
+
+  /** prepend_path of fs/d_path.c. */
+  #prepend(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
     const names: string[] = [];
     let vfsmount = mnt;
     let at = dentry;
     for (let step = 0; step < MAX_COMPONENTS; step++) {
       const parent = this.#parent(at);
-      if (at === this.#mntRoot(vfsmount) || at === parent) {
+      if (at === this.#mntRoot(vfsmount)) {
         const mount = vfsmount - this.#mountOffset;
         const above = this.#mountParent(mount);
         if (above !== above) return undefined;
-        if (above === mount) return this.#join(names, dentry);
+        if (above === mount) return `/${names.toReversed().join("/")}`;
         at = this.#mountpoint(mount);
         vfsmount = above + this.#mountOffset;
         continue;
       }
+      // A root that is not the mount's: the path left its bind mount by a rename.
+      if (at === parent) return `/${names.toReversed().join("/")}`;
       const name = this.name(at);
       if (name === undefined) return undefined;
       names.push(name);
@@ -100,25 +136,13 @@ export class Paths {
     return undefined;
   }
 
-  #join(names: string[], dentry: GuestVirtual): string {
-    const text = `/${names.toReversed().join("/")}`;
-    return this.deleted(dentry) ? `${text} (deleted)` : text;
-  }
-
-  /** Pipes, sockets, anonymous inodes and memory files make their own names. */
-  #synthetic(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
+  #syntheticName(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
     const operations = this.#operations(dentry);
     if (operations !== operations || operations === 0) return undefined;
     const dname = this.#dname(operations);
     if (dname !== dname || dname === 0) return undefined;
-    const isMountRoot = this.#parent(dentry) === dentry && dentry === this.#mntRoot(mnt);
-    if (isMountRoot) return undefined;
-    const maker = this.#kernel.symbols.at(dname)?.name ?? "";
-    if (maker === "simple_dname") return `/${this.name(dentry) ?? "?"} (deleted)`;
-    if (maker === "anon_inodefs_dname") return `anon_inode:${this.name(dentry) ?? "?"}`;
-    const kind = /^(pipe|sock|ns|pid)fs_dname$|^(ns)_dname$/.exec(maker)?.[1];
-    if (kind === "pipe") return `pipe:[${this.#ino(this.#inode(dentry))}]`;
-    if (kind === "sock") return `socket:[${this.#ino(this.#inode(dentry))}]`;
-    return undefined;
+    if (this.#parent(dentry) === dentry && dentry === this.#mntRoot(mnt)) return undefined;
+    const name = this.name(dentry) ?? "?";
+    return this.#synthetic.name(dname, { inode: this.#inode(dentry), name });
   }
 }

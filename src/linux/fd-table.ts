@@ -1,0 +1,64 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Reader } from "./member-reader.ts";
+
+/** NR_OPEN limits are settable up to about 2^30 (sysctl_nr_open_max in fs/file.c). */
+const MAX_FDS = 2 ** 30;
+const WORD_BITS = 32;
+
+/** One entry of a table of file descriptors. */
+export type Descriptor = {
+  readonly fd: number;
+  readonly closeOnExec: boolean;
+  /** The `struct file`. */
+  readonly file: GuestVirtual;
+};
+
+/** Reads `struct files_struct` and `struct fdtable` (include/linux/fdtable.h). */
+export class FdTables {
+  readonly #kernel: Kernel;
+  readonly #table: Reader;
+  readonly #max: Reader;
+  readonly #files: Reader;
+  readonly #open: Reader;
+  readonly #closeOnExec: Reader;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#table = kernel.reader("files_struct", "fdt");
+    this.#max = kernel.reader("fdtable", "max_fds");
+    this.#files = kernel.reader("fdtable", "fd");
+    this.#open = kernel.reader("fdtable", "open_fds");
+    this.#closeOnExec = kernel.reader("fdtable", "close_on_exec");
+  }
+
+  /** Open descriptors, ascending; one that is only reserved yet (no file) is left out. */
+  *descriptors(
+    filesStruct: GuestVirtual,
+    budget: Budget,
+    problem?: (reason: string) => void,
+  ): Generator<Descriptor> {
+    const { space } = this.#kernel;
+    const table = this.#table(filesStruct);
+    const max = this.#max(table);
+    const files = this.#files(table);
+    const open = this.#open(table);
+    const closeOnExec = this.#closeOnExec(table);
+    const unreadable = `the descriptors at ${this.#kernel.format(filesStruct)} cannot be read`;
+    if (!(max <= MAX_FDS && files < 0 && open < 0)) return problem?.(unreadable);
+    for (let first = 0; first < max; first += WORD_BITS) {
+      if (!budget.step()) return problem?.(`${unreadable} to their end`);
+      let bits = space.u32(open + first / 8);
+      if (bits !== bits) return problem?.(unreadable);
+      const closing = space.u32(closeOnExec + first / 8);
+      while (bits !== 0) {
+        const bit = 31 - Math.clz32(bits & -bits);
+        bits = (bits & (bits - 1)) >>> 0;
+        const file = space.pointer(files + (first + bit) * 8);
+        if (file < 0) yield { fd: first + bit, closeOnExec: ((closing >>> bit) & 1) === 1, file };
+      }
+    }
+    return undefined;
+  }
+}
