@@ -27,4 +27,19 @@ export const commands: readonly CommandEntry[] = [
     summary: "one full sweep: is this kernel still the one that booted?",
     load: () => import("./commands/check.ts"),
   },
+  {
+    name: "threads",
+    summary: "every thread of the guest",
+    load: () => import("./commands/threads.ts"),
+  },
+  {
+    name: "maps",
+    summary: "what processes have mapped into their memory",
+    load: () => import("./commands/maps.ts"),
+  },
+  {
+    name: "files",
+    summary: "the files that processes have open",
+    load: () => import("./commands/files.ts"),
+  },
 ];

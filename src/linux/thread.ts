@@ -1,0 +1,104 @@
+import type { GuestVirtual } from "../base/address.ts";
+import { GuestClock } from "./clock.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Reader } from "./member-reader.ts";
+import type { Tasks } from "./task.ts";
+
+/** One thread, as `kvmsec threads` shows it. */
+export type Thread = {
+  readonly tid: number;
+  readonly tgid: number;
+  readonly comm: string;
+  readonly state: string;
+  readonly kthread: boolean;
+  /** The processor that it runs on or ran on last. */
+  readonly cpu: number;
+  /** It runs at this moment. */
+  readonly running: boolean;
+  readonly nice: number;
+  /** As field 18 of /proc/PID/stat: 20 + nice, or below 0 for real time. */
+  readonly priority: number;
+  readonly policy: string;
+  readonly startTime: Date | undefined;
+  /** Processor time used so far, in milliseconds. */
+  readonly cpuTimeMs: number;
+  /** Lowest address of the kernel stack. */
+  readonly stack: GuestVirtual;
+  /** Kernel stack pointer of when it last left its processor. */
+  readonly stackPointer: GuestVirtual;
+  /** Its task_struct. */
+  readonly task: GuestVirtual;
+};
+
+/** include/uapi/linux/sched.h */
+const POLICIES = ["OTHER", "FIFO", "RR", "BATCH", "ISO", "IDLE", "DEADLINE", "EXT"] as const;
+/** DEFAULT_PRIO and MAX_RT_PRIO (include/linux/sched/prio.h). */
+const DEFAULT_PRIORITY = 120;
+const MAX_RT_PRIORITY = 100;
+const NANOSECONDS = 1_000_000;
+
+/** Reads what belongs to one thread. */
+export class ThreadDecoder {
+  readonly tasks: Tasks;
+  readonly #clock: GuestClock;
+  readonly #cpu: Reader;
+  readonly #running: Reader;
+  readonly #staticPriority: Reader;
+  readonly #priority: Reader;
+  readonly #policy: Reader;
+  readonly #runtime: Reader;
+  readonly #stack: Reader;
+  readonly #stackPointer: Reader;
+
+  constructor(kernel: Kernel, tasks: Tasks, clock: GuestClock = new GuestClock(kernel)) {
+    const field = (path: string): Reader => kernel.reader("task_struct", path);
+    this.tasks = tasks;
+    this.#clock = clock;
+    // The processor moved from task_struct to thread_info in 5.16.
+    this.#cpu =
+      kernel.readerOf("task_struct", "thread_info.cpu", "cpu") ?? field("thread_info.cpu");
+    this.#running = field("on_cpu");
+    this.#staticPriority = field("static_prio");
+    this.#priority = field("prio");
+    this.#policy = field("policy");
+    this.#runtime = field("se.sum_exec_runtime");
+    this.#stack = field("stack");
+    this.#stackPointer = field("thread.sp");
+  }
+
+  /** One thread, or undefined where the memory at `task` does not hold one (any more). */
+  decode(task: GuestVirtual): Thread | undefined {
+    const { tasks } = this;
+    const tid = tasks.pid(task);
+    const tgid = tasks.tgid(task);
+    const comm = tasks.comm(task);
+    if (comm === undefined || tid !== tid || tgid !== tgid) return undefined;
+    return {
+      tid,
+      tgid,
+      comm,
+      state: tasks.state(task),
+      kthread: tasks.isKernelThread(task),
+      cpu: this.#cpu(task),
+      running: this.#running(task) === 1,
+      nice: this.nice(task),
+      priority: this.#priority(task) - MAX_RT_PRIORITY,
+      policy: POLICIES[this.#policy(task)] ?? "?",
+      startTime: this.#clock.date(tasks.startBoottime(task)),
+      cpuTimeMs: this.runtime(task) / NANOSECONDS,
+      stack: this.#stack(task),
+      stackPointer: this.#stackPointer(task),
+      task,
+    };
+  }
+
+  /** Nanoseconds that it has run. */
+  runtime(task: GuestVirtual): number {
+    return this.#runtime(task);
+  }
+
+  /** −20 … 19. */
+  nice(task: GuestVirtual): number {
+    return this.#staticPriority(task) - DEFAULT_PRIORITY;
+  }
+}
