@@ -5,8 +5,11 @@ import type { AddressFolding } from "./address-folding.ts";
 import { PageTables } from "./page-tables.ts";
 import type { PagingLevels, Translation } from "./page-tables.ts";
 
-/** 4,096 translations cover 16 MiB, more than a view of the kernel touches. */
+/** 4,096 translations of small pages cover 16 MiB: modules, vmalloc, per-CPU areas. */
 const TLB_SLOTS = 4096;
+/** The direct map is made of large pages: one slot for each 2 MiB, covering 1 GiB of objects. */
+const LARGE_SLOTS = 512;
+const LARGE_PAGE = 0x20_0000;
 const TWO_32 = 2 ** 32;
 /** A pointer is read again while its low half changes; a writer cannot keep this up. */
 const TORN_READ_TRIES = 4;
@@ -22,6 +25,9 @@ export class AddressSpace {
   readonly #pages: Float64Array;
   readonly #frames: Float64Array;
   readonly #mask: number;
+  readonly #largePages: Float64Array;
+  readonly #largeFrames: Float64Array;
+  readonly #largeMask: number;
 
   /** `slots`, a power of two, is how many translations are remembered. */
   constructor(
@@ -34,6 +40,10 @@ export class AddressSpace {
     this.#pages = new Float64Array(slots).fill(FAULT);
     this.#frames = new Float64Array(slots);
     this.#mask = slots - 1;
+    const largeSlots = Math.min(slots, LARGE_SLOTS);
+    this.#largePages = new Float64Array(largeSlots).fill(FAULT);
+    this.#largeFrames = new Float64Array(largeSlots);
+    this.#largeMask = largeSlots - 1;
     this.memory = memory;
     this.folding = folding;
     this.tables = new PageTables(memory, folding, root, levels);
@@ -42,15 +52,21 @@ export class AddressSpace {
   /** Forgets translations and copied pages: what follows sees the guest as it is now. */
   flush(): void {
     this.#pages.fill(FAULT);
+    this.#largePages.fill(FAULT);
     this.memory.refresh();
   }
 
   /** Guest-physical address, or −1. */
   physical(address: GuestVirtual): GuestPhysical {
+    const large = Math.floor(address / LARGE_PAGE);
+    const largeSlot = large & this.#largeMask;
+    if (this.#largePages[largeSlot] === large) {
+      return this.#largeFrames[largeSlot] + (address - large * LARGE_PAGE);
+    }
     const page = Math.floor(address / PAGE_SIZE);
     const slot = page & this.#mask;
-    if (this.#pages[slot] === page) return this.#frames[slot]! + (address - page * PAGE_SIZE);
-    return this.#miss(page, slot, address - page * PAGE_SIZE);
+    if (this.#pages[slot] === page) return this.#frames[slot] + (address - page * PAGE_SIZE);
+    return this.#miss(address, page, slot);
   }
 
   translate(address: GuestVirtual): Translation | undefined {
@@ -154,11 +170,18 @@ export class AddressSpace {
     return physical < 0 ? -1 : this.memory.offsetOf(physical);
   }
 
-  #miss(page: number, slot: number, within: number): GuestPhysical {
-    const frame = this.tables.physical(page * PAGE_SIZE);
-    if (frame < 0) return -1;
-    this.#pages[slot] = page;
-    this.#frames[slot] = frame;
-    return frame + within;
+  #miss(address: GuestVirtual, page: number, slot: number): GuestPhysical {
+    const physical = this.tables.physical(address);
+    if (physical < 0) return -1;
+    if (this.tables.span >= LARGE_PAGE) {
+      const large = Math.floor(address / LARGE_PAGE);
+      const largeSlot = large & this.#largeMask;
+      this.#largePages[largeSlot] = large;
+      this.#largeFrames[largeSlot] = physical - (address - large * LARGE_PAGE);
+    } else {
+      this.#pages[slot] = page;
+      this.#frames[slot] = physical - (address - page * PAGE_SIZE);
+    }
+    return physical;
   }
 }

@@ -39,6 +39,8 @@ export class PageTables {
   readonly #memory: PhysicalMemory;
   readonly #folding: AddressFolding;
   #table: GuestPhysical = 0;
+  /** Size of the page that `physical` found last. */
+  span = 0;
 
   constructor(
     memory: PhysicalMemory,
@@ -65,6 +67,7 @@ export class PageTables {
       const low = this.#memory.u32[word]!;
       if ((low & PRESENT) === 0) return -1;
       table = entryFrame(low, this.#memory.u32[word + 1]!);
+      this.span = span;
       if (span === 4096) return table + low48;
       if ((low & PAGE_SIZE_BIT) !== 0) {
         return span > LARGEST_PAGE ? -1 : table - (table % span) + low48;
