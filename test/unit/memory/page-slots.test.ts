@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PAGE_SIZE } from "../../../src/base/address.ts";
 import { PageSlots } from "../../../src/memory/page-slots.ts";
+import { randomNumbers } from "../../fixtures/sparse-ram.ts";
 
 /** Slots over pages that hold their own number, and how often each was filled. */
 function numbered(slots: number): { slots: PageSlots; fills: number[] } {
   const fills: number[] = [];
   const fill = (page: number, target: Uint8Array): boolean => {
     fills.push(page / PAGE_SIZE);
-    if (page >= 2 ** 40) return false;
+    if (page >= 2 ** 50) return false;
     new DataView(target.buffer, target.byteOffset).setFloat64(0, page / PAGE_SIZE, true);
     return true;
   };
@@ -29,18 +30,29 @@ test("every address leads to its own page, below and above 4 GiB", () => {
   }
 });
 
-test("two pages of one set stay; the third takes the older one's place", () => {
+test("as many pages as there are slots stay; one more takes the oldest one's place", () => {
   const { slots, fills } = numbered(16);
+  const frames = Array.from({ length: 16 }, (_, index) => index * 1000 + 3);
   for (let round = 0; round < 5; round++) {
-    slots.offsetOf(3 * PAGE_SIZE);
-    slots.offsetOf((3 + 8) * PAGE_SIZE);
+    for (const frame of frames) slots.offsetOf(frame * PAGE_SIZE);
   }
-  assert.deepEqual(fills, [3, 11]);
-  slots.offsetOf((3 + 16) * PAGE_SIZE);
-  slots.offsetOf((3 + 8) * PAGE_SIZE);
-  assert.deepEqual(fills, [3, 11, 19]);
-  slots.offsetOf(3 * PAGE_SIZE);
-  assert.deepEqual(fills, [3, 11, 19, 3]);
+  assert.deepEqual(fills, frames);
+  slots.offsetOf(77 * PAGE_SIZE);
+  for (const frame of frames.slice(1)) slots.offsetOf(frame * PAGE_SIZE);
+  assert.deepEqual(fills, [...frames, 77]);
+  slots.offsetOf(frames[0] * PAGE_SIZE);
+  assert.deepEqual(fills, [...frames, 77, frames[0]]);
+});
+
+test("long random use never shows a wrong page", () => {
+  const { slots } = numbered(64);
+  const next = randomNumbers(17);
+  for (let step = 0; step < 50_000; step++) {
+    const frame = next() % 3 === 0 ? next() % 50 : (next() % 200) * 2 ** (next() % 30);
+    const at = slots.offsetOf(frame * PAGE_SIZE + (step % PAGE_SIZE));
+    const [held, within] = [numberAt(slots, at), at % PAGE_SIZE];
+    if (held !== frame || within !== step % PAGE_SIZE) assert.fail(`frame ${frame} is ${held}`);
+  }
 });
 
 test("what is no address is a fault, also when the first page is held", () => {
@@ -49,7 +61,7 @@ test("what is no address is a fault, also when the first page is held", () => {
   for (const odd of [-1, -PAGE_SIZE, -(2 ** 63), Number.NaN, Number.NEGATIVE_INFINITY]) {
     assert.equal(slots.offsetOf(odd), -1);
   }
-  assert.equal(slots.offsetOf(2 ** 40), -1);
+  assert.equal(slots.offsetOf(2 ** 50), -1);
   assert.equal(slots.offsetOf(2 ** 63), -1);
 });
 
