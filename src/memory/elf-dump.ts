@@ -17,7 +17,7 @@ import type { DumpFile } from "./dump-file.ts";
 import { DumpMemory } from "./dump-memory.ts";
 import { PieceList } from "./piece-list.ts";
 import { SegmentMap } from "./segment-map.ts";
-import { SegmentReader } from "./segment-reader.ts";
+import { SegmentReader, ZERO_FILLED } from "./segment-reader.ts";
 
 const MAX_SEGMENTS = 2 ** 20;
 const MAX_NOTES = 2 ** 24;
@@ -114,12 +114,13 @@ function placeLoads(
   options: ElfOptions,
 ): Loads {
   const pieces = new PieceList();
+  if (options.zeroExcluded) addZeros(pieces, segments);
   let cut = false;
   let excluded = 0;
   for (const { type, offset, physical, fileSize, memorySize } of segments) {
     const length = Math.min(fileSize, memorySize);
     if (type !== PT_LOAD || !(physical + memorySize <= MAX_PHYSICAL)) continue;
-    excluded += memorySize - length;
+    if (!options.zeroExcluded) excluded += memorySize - length;
     if (length === 0) continue;
     const available = Math.min(length, source.size - offset);
     if (available < length && !options.salvage) {
@@ -129,6 +130,15 @@ function placeLoads(
     if (available > 0) pieces.add(physical, available, offset);
   }
   return { pieces, cut, excludedPages: Math.floor(excluded / 4096) };
+}
+
+/** What segments are larger by in memory than in the file. First, so that any real bytes win. */
+function addZeros(pieces: PieceList, segments: readonly Segment[]): void {
+  for (const { type, physical, fileSize, memorySize } of segments) {
+    const rest = memorySize - fileSize;
+    if (type !== PT_LOAD || rest <= 0 || !(physical + memorySize <= MAX_PHYSICAL)) continue;
+    pieces.add(physical + fileSize, rest, ZERO_FILLED);
+  }
 }
 
 /** The content of all PT_NOTE segments; notes that are not there are no reason to refuse a dump. */

@@ -52,12 +52,12 @@ export class FrameBitmap {
   /** Ranges in which up to `gap` unset frames may lie; undefined if there are too many still. */
   #rangesAcross(gap: number, from: number, to: number): PhysicalRange[] | undefined {
     const ranges: PhysicalRange[] = [];
-    for (let frame = this.#next(from, to, true); frame < to;) {
-      let end = this.#next(frame, to, false);
-      let next = this.#next(end, to, true);
+    for (let frame = this.next(from, to, true); frame < to;) {
+      let end = this.next(frame, to, false);
+      let next = this.next(end, to, true);
       while (next < to && next - end <= gap) {
-        end = this.#next(next, to, false);
-        next = this.#next(end, to, true);
+        end = this.next(next, to, false);
+        next = this.next(end, to, true);
       }
       ranges.push({ start: frame * PAGE_SIZE, size: (end - frame) * PAGE_SIZE });
       if (ranges.length > MAX_RANGES) return undefined;
@@ -67,7 +67,7 @@ export class FrameBitmap {
   }
 
   /** First frame from `frame` on that is set, or unset; `to` if none before it is. */
-  #next(frame: number, to: number, set: boolean): number {
+  next(frame: number, to: number, set: boolean): number {
     const skip = set ? 0 : 0xff;
     let at = frame;
     while (at < to) {

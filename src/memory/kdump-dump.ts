@@ -49,7 +49,6 @@ export function openKdump(file: DumpFile, source: ByteSource, options: KdumpOpti
   const sub = parseKdumpSubHeader(subBytes, main);
   const layout = readLayout(file, source, main, sub, options);
   const reader = new KdumpReader(source, layout);
-  if (reader.ranges.length === 0) throw damaged(file, "it holds no memory");
   if (!options.salvage && !main.incomplete) checkEnd(file, source, layout, reader);
   const { from, to, present, ram } = layout;
   const left = ram.rank(to) - ram.rank(from) - (present.rank(to) - present.rank(from));

@@ -1,6 +1,8 @@
 import { PAGE_SIZE } from "../base/address.ts";
 import { PAGE_DESCRIPTOR_SIZE, parsePageDescriptor } from "../formats/kdump.ts";
 import type { PageDescriptor } from "../formats/kdump.ts";
+import { u32, u64 } from "../formats/little-endian.ts";
+import { clipRanges } from "./ranges.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { FrameBitmap } from "./kdump-bitmap.ts";
 import { decodePage } from "./page-codecs.ts";
@@ -12,6 +14,11 @@ import { ReadAhead } from "./read-ahead.ts";
 const MAX_DATA = 2 * PAGE_SIZE;
 /** `populated` counts zero pages in, where fewer than these lie between others. */
 const SMALL_GAP = 32 * PAGE_SIZE;
+
+/** All codecs make less than this of a page of zeros. */
+const MAX_ZERO_FORM = 256;
+/** Where the flags are in a descriptor. */
+const FLAGS_AT = 12;
 
 export type KdumpLayout = {
   /** Frames with a descriptor: the second bitmap. */
@@ -38,6 +45,10 @@ export class KdumpReader implements PageReader {
   readonly #page = new Uint8Array(PAGE_SIZE);
   /** Position of the one zero page that all zero pages share, or −1. */
   readonly #zeroAt: number;
+
+  /** How the codec wrote a zero page, for writers that compress each of them anew. */
+  #zeroForm = new Uint8Array(0);
+  #zeroFlags = 0;
 
   constructor(source: ByteSource, layout: KdumpLayout) {
     this.#source = source;
@@ -69,20 +80,37 @@ export class KdumpReader implements PageReader {
 
   /** The ranges without zero pages, which share one copy in the file. */
   populated(): PhysicalRange[] {
+    const { present, from, to } = this.#layout;
     const found: PhysicalRange[] = [];
-    for (const { start, size } of this.ranges) {
-      for (let physical = start; physical < start + size; physical += PAGE_SIZE) {
-        const page = this.#descriptor(physical / PAGE_SIZE);
-        if (page === undefined || this.#isZero(page)) continue;
+    let frame = from;
+    for (const batch of this.#descriptorBatches()) {
+      for (let at = 0; at < batch.length; at += PAGE_DESCRIPTOR_SIZE, frame++) {
+        frame = present.next(frame, to, true);
+        if (u64(batch, at) === this.#zeroAt && u32(batch, at + FLAGS_AT) === 0) continue;
+        const physical = frame * PAGE_SIZE;
         const last = found.at(-1);
-        const end = last === undefined ? -1 : last.start + last.size;
-        const joins = last !== undefined && last.start >= start && physical - end <= SMALL_GAP;
-        if (joins)
-          found[found.length - 1] = { start: last.start, size: physical + PAGE_SIZE - last.start };
-        else found.push({ start: physical, size: PAGE_SIZE });
+        if (last === undefined || physical - last.start - last.size > SMALL_GAP) {
+          found.push({ start: physical, size: PAGE_SIZE });
+        } else {
+          const size = physical + PAGE_SIZE - last.start;
+          found[found.length - 1] = { start: last.start, size };
+        }
       }
     }
-    return found;
+    return clipRanges(this.ranges, found);
+  }
+
+  /** All descriptors in order, many at a time; ends early where the file does. */
+  *#descriptorBatches(): Generator<Uint8Array> {
+    const { present, to, descriptorsAt } = this.#layout;
+    const end = descriptorsAt + (present.rank(to) - this.#firstRank) * PAGE_DESCRIPTOR_SIZE;
+    const buffer = new Uint8Array(4096 * PAGE_DESCRIPTOR_SIZE);
+    for (let at = descriptorsAt; at < end; at += buffer.length) {
+      const wanted = buffer.subarray(0, Math.min(buffer.length, end - at));
+      const got = this.#source.read(at, wanted);
+      yield wanted.subarray(0, got - (got % PAGE_DESCRIPTOR_SIZE));
+      if (got < wanted.length) return;
+    }
   }
 
   /** The highest position that any of the last pages' data reaches, to tell a truncated file. */
@@ -118,7 +146,21 @@ export class KdumpReader implements PageReader {
     if (offset === 0 || size === 0 || size > MAX_DATA) return false;
     const data = this.#scratch.subarray(0, size);
     const read = single ? this.#source.read(offset, data) === size : this.#data.read(offset, data);
-    return read && decodePage(flags, data, page);
+    if (!read) return false;
+    if (
+      size === this.#zeroForm.length &&
+      flags === this.#zeroFlags &&
+      sameBytes(data, this.#zeroForm)
+    ) {
+      page.fill(0);
+      return true;
+    }
+    if (!decodePage(flags, data, page)) return false;
+    if (size <= MAX_ZERO_FORM && page.every((byte) => byte === 0)) {
+      this.#zeroForm = data.slice();
+      this.#zeroFlags = flags;
+    }
+    return true;
   }
 
   #descriptor(frame: number): PageDescriptor | undefined {
@@ -142,4 +184,9 @@ export class KdumpReader implements PageReader {
     const got = this.#source.read(at, this.#page);
     return got === PAGE_SIZE && this.#page.every((byte) => byte === 0) ? at : -1;
   }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }

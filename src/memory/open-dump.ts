@@ -144,6 +144,10 @@ function joinParts(file: DumpFile, parts: readonly KdumpPart[]): DumpMemory {
     );
   }
   const [first] = parts;
+  // One part alone may be empty: makedumpfile --split does that with small dumps.
+  if (parts.every(({ reader }) => reader.ranges.length === 0)) {
+    throw damaged(file, "it holds no memory");
+  }
   return new DumpMemory(
     {
       path: file.path,

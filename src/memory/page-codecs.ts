@@ -37,12 +37,15 @@ export function decodePage(flags: number, data: Uint8Array, page: Uint8Array): b
   }
 }
 
-type Decoder = (data: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
+type Decoder = (
+  data: Uint8Array,
+  options: { maxOutputLength: number; chunkSize: number },
+) => Uint8Array;
 
 function decodeWith(decode: Decoder, data: Uint8Array, page: Uint8Array): boolean {
   try {
     // maxOutputLength: a page of hostile data must not unfold into gigabytes.
-    const decoded = decode(data, { maxOutputLength: page.length });
+    const decoded = decode(data, { maxOutputLength: page.length, chunkSize: page.length });
     if (decoded.length !== page.length) return false;
     page.set(decoded);
     return true;

@@ -28,3 +28,22 @@ export function blockOf(
   }
   return undefined;
 }
+
+/** The parts of `stretches` that lie inside `ranges`; both sorted and disjoint. */
+export function clipRanges(
+  ranges: readonly PhysicalRange[],
+  stretches: readonly PhysicalRange[],
+): PhysicalRange[] {
+  const clipped: PhysicalRange[] = [];
+  let at = 0;
+  for (const range of ranges) {
+    const end = range.start + range.size;
+    while (at < stretches.length && stretches[at].start + stretches[at].size <= range.start) at++;
+    for (let next = at; next < stretches.length && stretches[next].start < end; next++) {
+      const start = Math.max(stretches[next].start, range.start);
+      const size = Math.min(stretches[next].start + stretches[next].size, end) - start;
+      if (size > 0) clipped.push({ start, size });
+    }
+  }
+  return clipped;
+}

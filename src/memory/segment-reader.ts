@@ -2,7 +2,11 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { PageReader } from "./page-reader.ts";
 import type { PhysicalRange } from "./physical-memory.ts";
+import { clipRanges } from "./ranges.ts";
 import type { SegmentMap } from "./segment-map.ts";
+
+/** Position of memory that is in no file and counts as zero; any negative one does. */
+export const ZERO_FILLED = -(2 ** 52);
 
 /** Formats that hold memory as it is, in stretches: ELF cores, LiME, raw images. */
 export class SegmentReader implements PageReader {
@@ -10,7 +14,7 @@ export class SegmentReader implements PageReader {
   readonly #source: ByteSource;
   readonly #map: SegmentMap;
 
-  /** `map` leads from guest-physical addresses to positions in `source`, all of them inside it. */
+  /** `map` leads from guest-physical addresses to positions in `source`, inside it or negative. */
   constructor(source: ByteSource, map: SegmentMap) {
     this.#source = source;
     this.#map = map;
@@ -26,11 +30,17 @@ export class SegmentReader implements PageReader {
       const length = Math.min(target.length - done, map.ends[index] - at);
       const whole = done === 0 && length === target.length;
       const part = whole ? target : target.subarray(done, done + length);
-      const got = this.#source.read(map.offsets[index] + at - map.starts[index], part);
+      const got = this.#fill(map.offsets[index] + at - map.starts[index], part);
       done += got;
       if (got < length) break;
     }
     return done;
+  }
+
+  #fill(position: number, part: Uint8Array): number {
+    if (position >= 0) return this.#source.read(position, part);
+    part.fill(0);
+    return part.length;
   }
 
   /** Where a sparse file has holes, the pages under them are zero. */
@@ -49,7 +59,7 @@ export class SegmentReader implements PageReader {
         add(found, Math.max(extent.start, from) + shift, Math.min(extent.end, to) + shift);
       }
     }
-    return clipTo(this.ranges, found);
+    return clipRanges(this.ranges, found);
   }
 
   [Symbol.dispose](): void {
@@ -77,23 +87,4 @@ function add(found: PhysicalRange[], start: number, end: number): void {
     const size = Math.max(previous.size, last - previous.start);
     found[found.length - 1] = { start: previous.start, size };
   } else found.push({ start: first, size: last - first });
-}
-
-/** The parts of `stretches` that lie inside `ranges`; both are sorted. */
-function clipTo(
-  ranges: readonly PhysicalRange[],
-  stretches: readonly PhysicalRange[],
-): PhysicalRange[] {
-  const clipped: PhysicalRange[] = [];
-  let at = 0;
-  for (const range of ranges) {
-    const end = range.start + range.size;
-    while (at < stretches.length && stretches[at].start + stretches[at].size <= range.start) at++;
-    for (let next = at; next < stretches.length && stretches[next].start < end; next++) {
-      const start = Math.max(stretches[next].start, range.start);
-      const size = Math.min(stretches[next].start + stretches[next].size, end) - start;
-      if (size > 0) clipped.push({ start, size });
-    }
-  }
-  return clipped;
 }
