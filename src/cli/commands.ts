@@ -23,6 +23,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/sockets.ts"),
   },
   {
+    name: "netdevs",
+    summary: "the guest's network devices and their addresses",
+    load: () => import("./commands/netdevs.ts"),
+  },
+  {
     name: "check",
     summary: "one full sweep: is this kernel still the one that booted?",
     load: () => import("./commands/check.ts"),

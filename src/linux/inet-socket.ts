@@ -2,7 +2,7 @@ import type { GuestVirtual } from "../base/address.ts";
 import { inet4Text, inet6Text } from "./inet-address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
-import type { DeviceNames } from "./netdevice.ts";
+import type { DeviceNames } from "./netdevice-names.ts";
 import type { SockKind, Socks } from "./sock.ts";
 import { AF_INET6, TCP_CLOSE, TCP_LISTEN, stateName } from "./socket-names.ts";
 

@@ -1,7 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
-import type { DeviceNames } from "./netdevice.ts";
+import type { DeviceNames } from "./netdevice-names.ts";
 import type { Socks } from "./sock.ts";
 
 /** What a packet socket listens to. */

@@ -2,7 +2,7 @@ import type { GuestVirtual } from "../base/address.ts";
 import { InetSockets } from "./inet-socket.ts";
 import type { Kernel } from "./kernel.ts";
 import { NetNamespaces } from "./net-namespace.ts";
-import { DeviceNames } from "./netdevice.ts";
+import { DeviceNames } from "./netdevice-names.ts";
 import { NetlinkSockets } from "./netlink-socket.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { PacketSockets } from "./packet-socket.ts";
