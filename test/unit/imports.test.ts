@@ -18,7 +18,7 @@ const floors: readonly (readonly string[])[] = [
   ["events"],
   ["response", "policy", "checks", "files", "baseline", "evidence", "channel", "trap"],
   ["daemon"],
-  ["cli", "api"],
+  ["cli", "api", "library"],
 ];
 
 const never: Readonly<Record<string, readonly string[]>> = {

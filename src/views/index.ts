@@ -1,0 +1,6 @@
+/** Every view: the same for the command line, the library and evidence packages. */
+export { files } from "./files.ts";
+export { maps } from "./maps.ts";
+export { ps } from "./ps.ts";
+export { sockets } from "./sockets.ts";
+export { threads } from "./threads.ts";
