@@ -2,7 +2,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { AgentLink, type RunOptions, type RunResult } from "./agent-link.ts";
 import { inPlace } from "./cache.ts";
+import { command } from "./command.ts";
 import { guestHome } from "./guest-home.ts";
+import { helperProgram } from "./helper-program.ts";
 import { initramfs, type InitramfsOptions } from "./initramfs.ts";
 import { agentPort, guestPaths, hardwareArguments, hardwareModules } from "./qemu-arguments.ts";
 import type { GuestPaths, Hardware } from "./qemu-arguments.ts";
@@ -127,11 +129,12 @@ export async function bootTiny(options: GuestOptions): Promise<Guest> {
 }
 
 async function boot(options: GuestOptions): Promise<Guest> {
+  const modules = [...hardwareModules(options), ...(options.modules ?? [])];
+  const initial = await initramfs({ ...options, modules, port: agentPort(options) });
+  const append = await commandLine(options);
   const home = guestHome();
   const paths = guestPaths(home);
   const name = options.name ?? home.split("/").at(-1) ?? "guest";
-  const modules = [...hardwareModules(options), ...(options.modules ?? [])];
-  const initial = await initramfs({ ...options, modules, port: agentPort(options) });
   writeFileSync(paths.initramfs, initial);
   const qemu = new QemuProcess(
     paths,
@@ -139,7 +142,7 @@ async function boot(options: GuestOptions): Promise<Guest> {
       hardwareArguments(name, paths, options),
       ["-accel", "tcg,thread=multi", "-kernel", options.kernel.vmlinuz],
       ["-initrd", paths.initramfs],
-      ["-append", `console=ttyS0 panic=-1 ${options.append ?? ""}`.trimEnd()],
+      ["-append", append],
     ].flat(),
   );
   try {
@@ -155,6 +158,21 @@ async function boot(options: GuestOptions): Promise<Guest> {
     rmSync(home, { recursive: true, force: true });
     throw failure;
   }
+}
+
+/**
+ * A microvm has neither PIT nor HPET as a clock: where its kernel fails to measure the TSC, as on a
+ * busy host, or comes to distrust it, it stands still (measured on 6.12). So it is told
+ * (kernel-parameters.txt; tsc_early_khz from 5.11).
+ */
+async function commandLine(options: GuestOptions): Promise<string> {
+  const words = ["console=ttyS0", "panic=-1"];
+  if (options.machine === "microvm") {
+    const kilohertz = await command(await helperProgram("tsc-khz"), []);
+    words.push(`tsc_early_khz=${kilohertz.trim()}`, "tsc=reliable");
+  }
+  if (options.append !== undefined && options.append !== "") words.push(options.append);
+  return words.join(" ");
 }
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {

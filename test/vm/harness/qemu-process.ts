@@ -5,6 +5,7 @@ import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { searchPath } from "./command.ts";
+import { aliveFile } from "./guest-home.ts";
 import type { GuestPaths } from "./qemu-arguments.ts";
 
 /**
@@ -18,8 +19,12 @@ export class QemuProcess {
   #complaints = "";
 
   constructor(paths: GuestPaths, args: readonly string[]) {
-    const whole = ["--pdeathsig", "KILL", "qemu-system-x86_64", ...args];
-    this.#child = spawn("setpriv", whole, {
+    const whole = [
+      ["--no-fork", "--exclusive", aliveFile(paths.home)],
+      ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"],
+      args,
+    ].flat();
+    this.#child = spawn("flock", whole, {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, PATH: searchPath() },
     });
@@ -30,7 +35,7 @@ export class QemuProcess {
       this.#complaints += text;
     });
     this.#closed = once(this.#child, "close");
-    // A missing setpriv must not end the tests without a word: `connect` tells.
+    // A missing program must not end the tests without a word: `connect` tells.
     this.#closed.catch((error: unknown) => {
       this.#complaints += String(error);
     });
