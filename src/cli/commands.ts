@@ -28,6 +28,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/netdevs.ts"),
   },
   {
+    name: "mounts",
+    summary: "what is mounted where, in every mount namespace",
+    load: () => import("./commands/mounts.ts"),
+  },
+  {
     name: "check",
     summary: "one full sweep: is this kernel still the one that booted?",
     load: () => import("./commands/check.ts"),

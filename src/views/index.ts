@@ -1,6 +1,8 @@
 /** Every view: the same for the command line, the library and evidence packages. */
 export { files } from "./files.ts";
 export { maps } from "./maps.ts";
+export { mounts } from "./mounts.ts";
+export { netdevs } from "./netdevs.ts";
 export { ps } from "./ps.ts";
 export { sockets } from "./sockets.ts";
 export { threads } from "./threads.ts";

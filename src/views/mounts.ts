@@ -1,0 +1,29 @@
+import { MountNamespaces } from "../linux/mount-namespace.ts";
+import { Mounts } from "../linux/mount.ts";
+import type { Mount } from "../linux/mount.ts";
+import type { View } from "./view.ts";
+
+/** A mount with the namespace that it is in, and the lowest process id there. */
+export type MountRow = Mount & { readonly mntns: number; readonly pid: number | undefined };
+
+/** The guest's mounts in all its mount namespaces. */
+export const mounts: View<MountRow> = {
+  schema: "kvmsec.mounts/1",
+  list: "mounts",
+  *read(kernel, _options, problem) {
+    const budget = kernel.budget();
+    const namespaces = new MountNamespaces(kernel);
+    const decoder = new Mounts(kernel);
+    for (const { address, inum, pid } of namespaces.all(budget, problem)) {
+      const found = namespaces.mounts(address, budget, problem);
+      for (const mount of decoder.decodeAll(found, problem)) yield { ...mount, mntns: inum, pid };
+    }
+  },
+  json: ({ mount, superBlock, mntns, pid, ...row }, kernel) => ({
+    mntns,
+    pid: pid ?? null,
+    ...row,
+    superBlock: kernel.format(superBlock),
+    mount: kernel.format(mount),
+  }),
+};
