@@ -2,14 +2,16 @@ import { indexBtf } from "./btf-index.ts";
 import type { BtfIndex } from "./btf-index.ts";
 import { BtfNames, BtfStrings } from "./btf-names.ts";
 import { BtfKind } from "./type-source.ts";
-import type { BtfArray, BtfEnumerator, BtfInt, BtfMember, TypeSource } from "./type-source.ts";
+import type { BtfArray, BtfEnumerator, BtfInt, BtfMember } from "./type-source.ts";
+import type { BtfParam, TypeSource } from "./type-source.ts";
 
 export { readBtfHeader } from "./btf-index.ts";
 export type { BtfHeader } from "./btf-index.ts";
 export { memberPath } from "./member-path.ts";
 export type { MemberPath } from "./member-path.ts";
 export { BtfKind } from "./type-source.ts";
-export type { BtfArray, BtfEnumerator, BtfInt, BtfMember, TypeSource } from "./type-source.ts";
+export type { BtfArray, BtfEnumerator, BtfInt, BtfMember } from "./type-source.ts";
+export type { BtfParam, TypeSource } from "./type-source.ts";
 
 /** Longest chain of modifiers that is followed; the kernel's MAX_RESOLVE_DEPTH. */
 const MAX_DEPTH = 32;
@@ -17,7 +19,6 @@ const POINTER_SIZE = 8;
 /** Elements of one type that are decoded at most; the longest DATASECs and enums have thousands. */
 const MAX_ELEMENTS = 1 << 18;
 
-export type BtfParam = { readonly name: string; readonly typeId: number };
 export type BtfVar = { readonly typeId: number; readonly linkage: number };
 export type BtfSectionVar = {
   /** Id of a VAR. */
@@ -94,9 +95,6 @@ export class Btf implements TypeSource {
     return at < 0 ? 0 : this.#u32[at + 1] & 0xffffff;
   }
 
-  /**
-   * Struct, union: bit-field sizes are given. Enum: signed. Fwd: a union. Tag: an attribute.
-   */
   kindFlag(id: number): boolean {
     if (this.base !== undefined && id < this.firstId) return this.base.kindFlag(id);
     const at = this.#word(id);
@@ -229,7 +227,6 @@ export class Btf implements TypeSource {
     return this.kind(stripped) === BtfKind.INT ? decodeInt(this.#firstExtra(stripped)) : undefined;
   }
 
-  /** Of a FUNC_PROTO. A last one without name and type stands for `...`. */
   params(id: number): readonly BtfParam[] {
     if (this.base !== undefined && id < this.firstId) return this.base.params(id);
     if (this.kind(id) !== BtfKind.FUNC_PROTO) return [];
@@ -300,5 +297,6 @@ function decodeInt(word: number): BtfInt {
     char: (encoding & 2) !== 0,
     bool: (encoding & 4) !== 0,
     bits: word & 0xff,
+    bitOffset: (word >>> 16) & 0xff,
   };
 }

@@ -50,7 +50,12 @@ export type BtfInt = {
   readonly bool: boolean;
   readonly char: boolean;
   readonly bits: number;
+  /** Bits between the start of its bytes and the value; 0 since bit-fields got offsets (5.0). */
+  readonly bitOffset: number;
 };
+
+/** A parameter; the last one without name and type stands for `...`. */
+export type BtfParam = { readonly name: string; readonly typeId: number };
 
 export interface TypeSource {
   /** Where it comes from, for people. */
@@ -75,4 +80,8 @@ export interface TypeSource {
   enumerators(id: number): readonly BtfEnumerator[];
   /** Of an integer type (after `strip`), else undefined. */
   int(id: number): BtfInt | undefined;
+  /** Of a function's prototype; undefined where the source has no prototypes. */
+  params(id: number): readonly BtfParam[] | undefined;
+  /** Struct, union: bit-field sizes are given. Enum: signed. Fwd: a union. Tag: an attribute. */
+  kindFlag(id: number): boolean;
 }

@@ -136,9 +136,27 @@ describe("BTF", () => {
     const wide = w.enum64("wide", { E: 1n << 63n, F: 5n });
     const wideSigned = w.enum64("wide_signed", { G: -3n }, true);
     const btf = parsed(w.bytes());
-    assert.deepEqual(btf.int(int), { signed: true, bool: false, char: false, bits: 32 });
-    assert.deepEqual(btf.int(char), { signed: false, bool: false, char: true, bits: 8 });
-    assert.deepEqual(btf.int(bool), { signed: false, bool: true, char: false, bits: 8 });
+    assert.deepEqual(btf.int(int), {
+      signed: true,
+      bool: false,
+      char: false,
+      bits: 32,
+      bitOffset: 0,
+    });
+    assert.deepEqual(btf.int(char), {
+      signed: false,
+      bool: false,
+      char: true,
+      bits: 8,
+      bitOffset: 0,
+    });
+    assert.deepEqual(btf.int(bool), {
+      signed: false,
+      bool: true,
+      char: false,
+      bits: 8,
+      bitOffset: 0,
+    });
     assert.equal(btf.int(u64Typedef)?.bits, 64);
     assert.equal(btf.int(plain), undefined);
     const values = (id: number) => btf.enumerators(id).map(({ name, value }) => [name, value]);
