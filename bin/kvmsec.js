@@ -41,9 +41,12 @@ const entry = existsSync(source) ? source : here("../dist/cli/main.js");
 // The command runs in a child: guest RAM that is truncated while mapped ends it with SIGBUS,
 // which no handler inside can turn into an answer. The channel tells the child when this process
 // is gone, however it went, so that no command outlives the one who called it.
+// mke2fs and others lie in folders that an ordinary user of Debian does not have in PATH.
+const env = { ...process.env, PATH: `${process.env.PATH ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` };
 const flags = ["--disable-warning=ExperimentalWarning", "--conditions=kvmsec-source"];
 const child = spawn(node, [...flags, entry, ...process.argv.slice(2)], {
   stdio: ["inherit", "inherit", "inherit", "ipc"],
+  env,
 });
 process.on("SIGTERM", () => child.kill("SIGTERM"));
 for (const signal of ["SIGINT", "SIGHUP"]) {

@@ -3,6 +3,11 @@ import type { CommandEntry } from "./command.ts";
 /** Every command, in the order of the help text; a command's file is loaded only when it is called. */
 export const commands: readonly CommandEntry[] = [
   {
+    name: "doctor",
+    summary: "what this host can do, what is missing, how to get it",
+    load: () => import("./commands/doctor.ts"),
+  },
+  {
     name: "targets",
     summary: "every QEMU on this host, and how well it can be watched",
     load: () => import("./commands/targets.ts"),

@@ -49,3 +49,19 @@ export function fit(text: string, width: number): string {
   }
   return `${kept}…`;
 }
+
+/** Lines of at most so many cells, broken at blanks; a word that is longer gets a line of its own. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line === "") line = word;
+    else if (displayWidth(line) + 1 + displayWidth(word) <= width) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  lines.push(line);
+  return lines;
+}
