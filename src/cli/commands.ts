@@ -57,4 +57,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "the files that processes have open",
     load: () => import("./commands/files.ts"),
   },
+  {
+    name: "modules",
+    summary: "loaded kernel modules",
+    load: () => import("./commands/modules.ts"),
+  },
 ];
