@@ -93,6 +93,12 @@ export class Kernel {
     return path === undefined ? undefined : this.reader(struct, path);
   }
 
+  /** As `reader`, for an `unsigned long` that holds an address. Throws KVMSEC_TYPE_MISSING. */
+  addressReader(struct: string, path: string): Reader {
+    const offset = this.types.offset(struct, path);
+    return (object) => this.space.pointer(object + offset);
+  }
+
   /** Byte offset of a member. Throws KVMSEC_TYPE_MISSING. */
   offset(struct: string, path: string): number {
     return this.types.offset(struct, path);

@@ -1,0 +1,53 @@
+import type { AddressRange } from "./address-ranges.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** What lies in a part of the kernel's own image; `image` for notes, tables and gaps. */
+export type KernelSectionName =
+  | "text"
+  | "rodata"
+  | "ro_after_init"
+  | "data"
+  | "init"
+  | "bss"
+  | "image";
+
+export type KernelSection = AddressRange & { readonly name: KernelSectionName };
+
+/** What begins at each symbol of the linker script (arch/x86/kernel/vmlinux.lds.S). */
+const BOUNDARIES: readonly (readonly [symbol: string, name: KernelSectionName | undefined])[] = [
+  ["_stext", "text"],
+  ["_etext", "image"],
+  ["__start_rodata", "rodata"],
+  ["__start_ro_after_init", "ro_after_init"],
+  ["__end_ro_after_init", "rodata"],
+  ["__end_rodata", "image"],
+  ["_sdata", "data"],
+  ["_edata", "image"],
+  ["__init_begin", "init"],
+  ["__init_end", "image"],
+  ["__bss_start", "bss"],
+  ["__bss_stop", "image"],
+  ["_end", undefined],
+];
+
+/**
+ * Sections of the image. The init sections are left out once the kernel runs: their pages have
+ * been given back, and belong to whoever got them.
+ */
+export function kernelSections(kernel: Kernel): KernelSection[] {
+  const known = BOUNDARIES.map(([symbol, name]) => ({ start: kernel.symbol(symbol), name }))
+    .filter(({ start }) => start === start)
+    .toSorted((a, b) => a.start - b.start);
+  const running = isRunning(kernel);
+  return known.flatMap(({ start, name }, index) => {
+    const end = known[index + 1]?.start;
+    const absent = name === undefined || end === undefined || (name === "init" && running);
+    return absent ? [] : [{ start, end, name }];
+  });
+}
+
+/** `system_state` has reached SYSTEM_RUNNING (or beyond: halt, restart, suspend). */
+function isRunning(kernel: Kernel): boolean {
+  const running = kernel.types.enumerator("system_states", "SYSTEM_RUNNING");
+  return running !== undefined && kernel.space.u32(kernel.symbol("system_state")) >= running;
+}

@@ -1,0 +1,101 @@
+import type { GuestVirtual } from "../base/address.ts";
+import { SymbolTable } from "../formats/symbol-table.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Reader } from "./member-reader.ts";
+
+/** Elf64_Sym (System V gABI): st_name u32, st_info, st_other u8, st_shndx u16, st_value, st_size u64. */
+const SYMBOL_SIZE = 24;
+const VALUE = 8;
+/** amdgpu, the largest module, has under 50,000 on 6.12. */
+const MAX_SYMBOLS = 1 << 18;
+const MAX_STRINGS = 32 * 2 ** 20;
+/** KSYM_NAME_LEN since 6.1; names that are longer do not occur. */
+const MAX_NAME = 512;
+
+type Parts = {
+  readonly symbols: Uint8Array<ArrayBuffer>;
+  readonly strings: Uint8Array;
+  readonly types: Uint8Array;
+};
+
+/**
+ * Reads the symbols that a module brought along (`struct mod_kallsyms`, kernel/module/kallsyms.c):
+ * the same that /proc/kallsyms shows with the module's name behind them.
+ */
+export class ModuleSymbols {
+  readonly #kernel: Kernel;
+  readonly #kallsyms: Reader;
+  readonly #symtab: Reader;
+  readonly #count: Reader;
+  readonly #strtab: Reader;
+  readonly #typetab: Reader;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#kallsyms = kernel.reader("module", "kallsyms");
+    this.#symtab = kernel.reader("mod_kallsyms", "symtab");
+    this.#count = kernel.reader("mod_kallsyms", "num_symtab");
+    this.#strtab = kernel.reader("mod_kallsyms", "strtab");
+    this.#typetab = kernel.reader("mod_kallsyms", "typetab");
+  }
+
+  /** Its symbols by address, or undefined where they cannot be read. */
+  of(module: GuestVirtual): SymbolTable | undefined {
+    const parts = this.#read(this.#kallsyms(module));
+    return parts === undefined ? undefined : tableOf(this.#kernel, parts);
+  }
+
+  #read(kallsyms: GuestVirtual): Parts | undefined {
+    const { space } = this.#kernel;
+    const count = this.#count(kallsyms);
+    if (!(count > 0 && count <= MAX_SYMBOLS)) return undefined;
+    const symbols = space.bytes(this.#symtab(kallsyms), count * SYMBOL_SIZE);
+    const types = space.bytes(this.#typetab(kallsyms), count);
+    if (symbols === undefined || types === undefined) return undefined;
+    const words = new Uint32Array(symbols.buffer);
+    let last = 0;
+    for (let at = 0; at < words.length; at += SYMBOL_SIZE / 4) last = Math.max(last, words[at]);
+    if (last >= MAX_STRINGS) return undefined;
+    // Nothing says how long the strings are; what follows the last one is cut at its NUL.
+    const strings = new Uint8Array(last + MAX_NAME);
+    const read = space.copy(this.#strtab(kallsyms), strings);
+    return read <= last ? undefined : { symbols, types, strings: strings.subarray(0, read) };
+  }
+}
+
+function tableOf(kernel: Kernel, { symbols, strings, types }: Parts): SymbolTable | undefined {
+  const words = new Uint32Array(symbols.buffer);
+  const values = new Float64Array(types.length);
+  const named: number[] = [];
+  for (let index = 0; index < types.length; index++) {
+    const at = (index * SYMBOL_SIZE) / 4;
+    values[index] = kernel.space.folding.fold(words[at + VALUE / 4], words[at + VALUE / 4 + 1]);
+    // Entry 0 and section symbols have no name; the kernel leaves them out too.
+    if (!Number.isNaN(values[index]) && strings[words[at]] > 0) named.push(index);
+  }
+  named.sort((a, b) => values[a] - values[b]);
+  const nameOffsets = new Uint32Array(named.length + 1);
+  for (const [position, index] of named.entries()) {
+    const length = 1 + nameAt(strings, words[(index * SYMBOL_SIZE) / 4]).length;
+    nameOffsets[position + 1] = nameOffsets[position] + length;
+  }
+  // Names that share their bytes could add up to more than the strings are.
+  if (nameOffsets[named.length] > MAX_STRINGS) return undefined;
+  const names = new Uint8Array(nameOffsets[named.length]);
+  for (const [position, index] of named.entries()) {
+    names[nameOffsets[position]] = types[index];
+    names.set(nameAt(strings, words[(index * SYMBOL_SIZE) / 4]), nameOffsets[position] + 1);
+  }
+  return new SymbolTable({
+    addresses: Float64Array.from(named, (index) => values[index]),
+    names,
+    nameOffsets,
+  });
+}
+
+function nameAt(strings: Uint8Array, start: number): Uint8Array {
+  const limit = Math.min(start + MAX_NAME, strings.length);
+  let end = start;
+  while (end < limit && strings[end] !== 0) end++;
+  return strings.subarray(start, end);
+}
