@@ -1,0 +1,28 @@
+import { kernel } from "../harness/debian-kernel.ts";
+import { parseKernel } from "../harness/guest-matrix.ts";
+import { bootTiny } from "../harness/guest.ts";
+import type { Guest } from "../harness/guest.ts";
+
+export type KernelViewGuest = {
+  readonly name: string;
+  /** As `parseKernel` takes it. */
+  readonly kernel: string;
+  readonly levels: 4 | 5;
+};
+
+/** An older and a newer layout of nearly everything, and both kinds of paging. */
+export const kernelViewGuests: readonly KernelViewGuest[] = [
+  { name: "6.1, 4-level paging", kernel: "bookworm/cloud", levels: 4 },
+  { name: "6.12, 5-level paging", kernel: "trixie/cloud", levels: 5 },
+];
+
+/** A guest in which every view of the kernel has something to show. */
+export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest> {
+  const guest = await bootTiny({
+    kernel: await kernel(parseKernel(entry.kernel)),
+    cpu: entry.levels === 5 ? "max" : "max,la57=off",
+    availableModules: ["bridge", "nf_tables", "veth", "overlay", "dummy"],
+  });
+  await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");
+  return guest;
+}
