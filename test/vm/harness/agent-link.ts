@@ -28,7 +28,7 @@ const headerLength = 9;
 export class AgentLink {
   readonly #socket: Socket;
   readonly #pending = new Map<number, Pending>();
-  readonly #greeted = Promise.withResolvers<void>();
+  #greeting = newGreeting();
   #received: Buffer[] = [];
   #receivedLength = 0;
   #nextId = 1;
@@ -36,24 +36,18 @@ export class AgentLink {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.#greeted.promise.catch(() => {});
     socket.on("data", (data) => this.#receive(data));
     socket.on("error", (error) => this.break(error));
     socket.on("close", () => this.break(new Error("the guest's QEMU closed the link")));
   }
 
-  /** Fulfilled when the agent has spoken for the first time. */
-  get greeted(): Promise<void> {
-    return this.#greeted.promise;
+  /** Fulfilled when the agent next says that it is there: once a boot of the guest. */
+  get greeting(): Promise<void> {
+    return this.#greeting.promise;
   }
 
   get broken(): boolean {
     return this.#broken !== undefined;
-  }
-
-  /** Asks an agent that has long been running (in a restored guest) to speak. */
-  hail(): void {
-    this.#send("h", 0, new Uint8Array());
   }
 
   async run(command: string, options: RunOptions = {}): Promise<RunResult> {
@@ -82,7 +76,7 @@ export class AgentLink {
   /** Rejects what is under way and all that comes later. */
   break(error: Error): void {
     this.#broken ??= error;
-    this.#greeted.reject(error);
+    this.#greeting.reject(error);
     for (const pending of this.#pending.values()) pending.fail(error);
     this.#socket.destroy();
   }
@@ -120,6 +114,13 @@ export class AgentLink {
     }
   }
 
+  /** What ran before a restart of the guest will never answer. */
+  #greet(): void {
+    for (const pending of this.#pending.values()) pending.fail(new Error("the guest restarted"));
+    this.#greeting.resolve();
+    this.#greeting = newGreeting();
+  }
+
   /** At least the next `length` bytes as one piece, left in place. */
   #peek(length: number): Buffer {
     if (this.#received[0].length < length) this.#received = [Buffer.concat(this.#received)];
@@ -127,7 +128,7 @@ export class AgentLink {
   }
 
   #obey(type: string, id: number, payload: Buffer): void {
-    if (type === "h") return this.#greeted.resolve();
+    if (type === "h") return this.#greet();
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     if (type === "o") pending.stdout.push(payload);
@@ -139,4 +140,11 @@ export class AgentLink {
       status: payload.readUInt32LE(0),
     });
   }
+}
+
+function newGreeting(): PromiseWithResolvers<void> {
+  const greeting = Promise.withResolvers<void>();
+  // Nobody has to be waiting for it when the link breaks.
+  greeting.promise.catch(() => {});
+  return greeting;
 }

@@ -3,8 +3,8 @@
  * host sends over a character device and sends back what they write, framed and binary-safe.
  *
  * Frame, both ways: type (1 byte), id (u32, little endian), length (u32), payload.
- *   host  -> guest  'h' are you there; 'r' run this command; 'R' the same, with input to follow;
- *                   'i' input for a command (no bytes: end of input); 'k' kill it
+ *   host  -> guest  'r' run this command; 'R' the same, with input to follow; 'i' input for a
+ *                   command (no bytes: end of input); 'k' kill it
  *   guest -> host   'h' here I am; 'o' output; 'e' error output; 'x' ended (u32 status)
  */
 #define _GNU_SOURCE
@@ -167,8 +167,6 @@ static void obey(char type, uint32_t id, char *data, uint32_t size)
 {
 	struct job *job = job_of(id);
 
-	if (type == 'h')
-		send_frame('h', id, "", 0);
 	if (type == 'r' || type == 'R')
 		start(id, data, type == 'R');
 	if (type == 'i' && job != NULL)

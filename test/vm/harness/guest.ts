@@ -100,6 +100,14 @@ export class Guest implements AsyncDisposable {
     return stdout;
   }
 
+  /** Restarts the kernel (the option `reboot` has to be set); ready for commands again after it. */
+  async reboot(): Promise<void> {
+    const back = this.#link.greeting;
+    // Its own answer may or may not come before the reset.
+    await this.attempt("reboot -f", { timeout: bootTimeout(this.options) }).catch(() => {});
+    await within(bootTimeout(this.options), back);
+  }
+
   /** A QMP command on the harness's own socket. */
   async qmp(name: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     return this.#monitor.execute(name, args);
@@ -149,7 +157,7 @@ async function boot(options: GuestOptions): Promise<Guest> {
     const monitor = new QmpClient(await qemu.connect(paths.monitor));
     await monitor.execute("qmp_capabilities");
     const link = new AgentLink(await qemu.connect(paths.agent));
-    await within(options.bootTimeout ?? 240_000, link.greeted);
+    await within(bootTimeout(options), link.greeting);
     rmSync(paths.initramfs);
     return new Guest({ name, paths, options, qemu, link, monitor });
   } catch (error) {
@@ -173,6 +181,10 @@ async function commandLine(options: GuestOptions): Promise<string> {
   }
   if (options.append !== undefined && options.append !== "") words.push(options.append);
   return words.join(" ");
+}
+
+function bootTimeout(options: GuestOptions): number {
+  return options.bootTimeout ?? 240_000;
 }
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
