@@ -12,16 +12,18 @@ export type SocketTable = HashTable & {
   readonly table: string;
 };
 
-/** TCP's tables. Each network namespace may have its own `ehash` since 6.1, the others are shared. */
-export function tcpTables(kernel: Kernel, nets: readonly GuestVirtual[]): SocketTable[] {
+/** Every `struct inet_hashinfo` of TCP: the system's, and since 6.1 those of network namespaces. */
+export function tcpHashInfos(kernel: Kernel, nets: readonly GuestVirtual[]): GuestVirtual[] {
   const hashinfo = kernel.reader("net", "ipv4.tcp_death_row.hashinfo");
   const infos = new Set([kernel.symbol("tcp_hashinfo"), ...nets.map((net) => hashinfo(net))]);
-  const tables = [...infos].flatMap((info) =>
-    info === info && info !== 0
-      ? [establishedTable(kernel, info), ...listenTables(kernel, info)]
-      : [],
+  return [...infos].filter((info) => info === info && info !== 0);
+}
+
+/** TCP's tables. A network namespace may have an `ehash` of its own, the others are shared. */
+export function tcpTables(kernel: Kernel, infos: readonly GuestVirtual[]): SocketTable[] {
+  return distinct(
+    infos.flatMap((info) => [establishedTable(kernel, info), ...listenTables(kernel, info)]),
   );
-  return distinct(tables);
 }
 
 function establishedTable(kernel: Kernel, info: GuestVirtual): SocketTable {
@@ -125,6 +127,24 @@ export function rawTables(kernel: Kernel): SocketTable[] {
       head: 0,
       link: kernel.offset("sock_common", "skc_node"),
     }));
+}
+
+/** Connections of Multipath TCP by their token (net/mptcp/token.c). */
+export function mptcpTables(kernel: Kernel): SocketTable[] {
+  const table = kernel.symbol("token_hash");
+  const chain = kernel.types.member("token_bucket", "msk_chain");
+  if (table !== table || chain === undefined) return [];
+  return [
+    {
+      table: "mptcp.token",
+      name: "the table of MPTCP tokens",
+      address: kernel.space.pointer(table),
+      buckets: kernel.space.u32(kernel.symbol("token_mask")) + 1,
+      stride: kernel.types.size("token_bucket"),
+      head: chain.offset,
+      link: kernel.offset("sock_common", "skc_nulls_node"),
+    },
+  ];
 }
 
 function distinct(tables: readonly SocketTable[]): SocketTable[] {

@@ -1,8 +1,9 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
-import { listEntries } from "./list.ts";
+import { listSnapshot } from "./list-snapshot.ts";
 import type { Reader } from "./member-reader.ts";
+import { Tasks } from "./task.ts";
 
 /** Finds network namespaces (struct net, include/net/net_namespace.h). */
 export class NetNamespaces {
@@ -17,13 +18,27 @@ export class NetNamespaces {
     this.#inum = kernel.reader("net", "ns.inum");
   }
 
-  /** Every `struct net` on `net_namespace_list`, the initial one first. */
-  all(budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
+  /**
+   * Every `struct net`: those on `net_namespace_list`, the initial one first, and any other that a
+   * task is in.
+   */
+  all(budget: Budget, problem: (reason: string) => void): GuestVirtual[] {
     const initial = this.#kernel.requireSymbol("init_net");
     const head = this.#kernel.requireSymbol("net_namespace_list");
-    const found = new Set<GuestVirtual>([initial]);
-    for (const net of listEntries(this.#kernel, head, this.#link, budget, problem)) found.add(net);
-    return [...found];
+    const listed = listSnapshot(this.#kernel, head, this.#link, budget, problem);
+    return [...new Set([initial, ...listed, ...this.#ofTasks(budget, problem)])];
+  }
+
+  *#ofTasks(budget: Budget, problem: (reason: string) => void): Generator<GuestVirtual> {
+    const tasks = new Tasks(this.#kernel);
+    const net = this.#kernel.reader("nsproxy", "net_ns");
+    for (const leader of tasks.processes(budget, problem)) {
+      for (const task of tasks.threads(leader, budget, problem)) {
+        const nsproxy = tasks.nsproxy(task);
+        // A task that has exited has none.
+        if (nsproxy < 0 && net(nsproxy) < 0) yield net(nsproxy);
+      }
+    }
   }
 
   /** Inode number, as `/proc/PID/ns/net` shows it. */

@@ -1,7 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
-import { listEntries } from "./list.ts";
+import { listSnapshot } from "./list-snapshot.ts";
 import type { Reader } from "./member-reader.ts";
 
 const IFNAMSIZ = 16;
@@ -24,12 +24,8 @@ export class DeviceNames {
   }
 
   /** Every `struct net_device` of a namespace, in the order in which they were made. */
-  *devices(
-    net: GuestVirtual,
-    budget: Budget,
-    problem?: (reason: string) => void,
-  ): Generator<GuestVirtual> {
-    yield* listEntries(this.#kernel, net + this.#head, this.#link, budget, problem);
+  devices(net: GuestVirtual, budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
+    return listSnapshot(this.#kernel, net + this.#head, this.#link, budget, problem);
   }
 
   nameOf(device: GuestVirtual): string | undefined {

@@ -19,6 +19,8 @@ export type OpenSocket = {
 
 /** The kernel's ceiling of fs.nr_open is higher, but nobody raises it past this. */
 const MAX_FDS = 2 ** 20;
+/** Descriptors that are copied at once. */
+const CHUNK = 4096;
 
 /** Finds sockets through processes' file descriptors: file → private_data → socket → sk. */
 export class SocketFiles {
@@ -60,6 +62,10 @@ export class SocketFiles {
     return found;
   }
 
+  /**
+   * The array itself, without asking the bitmap of open descriptors: the kernel uses a file that
+   * lies there whatever the bitmap says (files_lookup_fd_raw in include/linux/fdtable.h).
+   */
   #readTable(
     files: GuestVirtual,
     pid: number,
@@ -71,13 +77,24 @@ export class SocketFiles {
     const table = this.#table(files);
     const array = this.#array(table);
     const count = this.#count(table);
-    if (!(count <= MAX_FDS)) return problem(`the open files of process ${pid} cannot be read`);
-    for (let fd = 0; fd < count; fd++) {
-      if (!budget.step()) return problem("the time for reading open files is over");
-      const file = space.pointer(array + fd * 8);
-      if (file === 0 || file !== file) continue;
-      this.#add(file, { pid, fd }, found);
+    const unreadable = `the open files of process ${pid} cannot be read`;
+    if (!(count <= MAX_FDS)) return problem(unreadable);
+    const raw = new Uint8Array(Math.min(count, CHUNK) * 8);
+    const view = new DataView(raw.buffer);
+    for (let first = 0; first < count; first += CHUNK) {
+      const length = Math.min(CHUNK, count - first);
+      const bytes = raw.subarray(0, length * 8);
+      if (!budget.step() || space.copy(array + first * 8, bytes) < bytes.length) {
+        return problem(unreadable);
+      }
+      for (let index = 0; index < length; index++) {
+        const low = view.getUint32(index * 8, true);
+        const high = view.getUint32(index * 8 + 4, true);
+        if (high === 0) continue;
+        this.#add(space.folding.fold(low, high), { pid, fd: first + index }, found);
+      }
     }
+    return undefined;
   }
 
   /** A file is a socket's where the socket lies beside the file's inode and knows the file. */

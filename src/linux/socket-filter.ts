@@ -48,10 +48,12 @@ export class SocketFilters {
     if (filter === 0 || filter !== filter) return undefined;
     const program = this.#program(filter);
     const tag = this.#kernel.space.bytes(this.#tag(program), TAG_SIZE);
+    // Classic programs get none.
+    const tagged = tag?.some((byte) => byte !== 0) === true;
     return {
       program,
       length: this.#length(program),
-      tag: tag === undefined ? undefined : hexBytes(tag),
+      tag: tagged ? hexBytes(tag) : undefined,
       classic: this.#classic(this.#original(program)),
     };
   }

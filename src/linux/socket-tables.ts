@@ -1,7 +1,8 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { boundSockets } from "./bind-table.ts";
 import { hashEntries } from "./hash-table.ts";
-import { rawTables, tcpTables, udpTables } from "./inet-tables.ts";
+import { mptcpTables, rawTables, tcpHashInfos, tcpTables, udpTables } from "./inet-tables.ts";
 import type { Kernel } from "./kernel.ts";
 import { hlistEntries } from "./list.ts";
 import { netlinkTables } from "./netlink-socket.ts";
@@ -23,8 +24,10 @@ export function* socketTableEntries(
   budget: Budget,
   problem: Problem,
 ): Generator<TableEntry> {
+  const infos = tcpHashInfos(kernel, nets);
   const tables = [
-    ...tcpTables(kernel, nets),
+    ...tcpTables(kernel, infos),
+    ...mptcpTables(kernel),
     ...udpTables(kernel, nets),
     ...rawTables(kernel),
     ...unixTables(kernel, nets).map((table) => ({ ...table, table: "unix" })),
@@ -34,6 +37,13 @@ export function* socketTableEntries(
     for (const sock of hashEntries(kernel, table, budget, problem)) {
       yield { table: table.table, sock };
     }
+  }
+  const shared = new Set<GuestVirtual>();
+  for (const info of infos) {
+    const bhash = kernel.reader("inet_hashinfo", "bhash")(info);
+    if (shared.has(bhash)) continue;
+    shared.add(bhash);
+    for (const sock of boundSockets(kernel, info, budget, problem)) yield { table: "bhash", sock };
   }
   yield* listed(kernel, nets, budget);
 }

@@ -5,29 +5,65 @@ import { SocketDecoder } from "./socket.ts";
 import type { Socket } from "./socket.ts";
 import { SocketFiles } from "./socket-files.ts";
 import type { OpenSocket, SocketHolder } from "./socket-files.ts";
+import { expectedSources } from "./socket-sources.ts";
+import type { SocketSource } from "./socket-sources.ts";
 import { socketTableEntries } from "./socket-tables.ts";
-
-/** The two independent ways to a socket: a process has it open; a table of the kernel holds it. */
-export type SocketSource = "fd" | "hash";
 
 /** A socket with who has it open and where it was found. */
 export type FoundSocket = Socket & {
   readonly holders: readonly SocketHolder[];
   readonly seenBy: readonly SocketSource[];
+  /** Where it should have been seen and was not, in two looks. */
+  readonly missing: readonly SocketSource[];
   /** The tables that hold it, as the kernel calls them: `ehash`, `lhash2`, `udp.hash`, `unix`, … */
   readonly tables: readonly string[];
 };
 
+type Problem = (reason: string) => void;
 type Sighting = { open: OpenSocket | undefined; readonly tables: Set<string> };
 
-/** All sockets of all network namespaces, merged by the address of their `struct sock`. */
+/** What one look found, by the address of the `struct sock`. */
+type Look = {
+  readonly sightings: Map<GuestVirtual, Sighting>;
+  readonly open: ReadonlyMap<GuestVirtual, OpenSocket>;
+};
+
+/**
+ * All sockets of all network namespaces, merged by the address of their `struct sock`. The two ways
+ * are not walked at the same moment: where they differ in what they should agree on, both are
+ * walked again, and what is gone by then is left out.
+ */
 export function readSockets(
   kernel: Kernel,
   sources: readonly SocketSource[],
   budget: Budget,
-  problem: (reason: string) => void,
+  problem: Problem,
 ): FoundSocket[] {
   const decoder = new SocketDecoder(kernel);
+  const look = lookOnce(kernel, decoder, sources, budget, problem);
+  const rows = decodeAll(decoder, look, sources);
+  if (rows.every((row) => row.missing.length === 0)) return rows;
+  kernel.refresh();
+  const again = lookOnce(kernel, decoder, sources, budget, problem);
+  for (const { sock, missing } of rows) {
+    const now = again.sightings.get(sock);
+    const before = look.sightings.get(sock);
+    if (missing.length === 0 || now === undefined || before === undefined) continue;
+    before.open ??= now.open;
+    for (const table of now.tables) before.tables.add(table);
+  }
+  return rows.flatMap((row) =>
+    row.missing.length === 0 ? [row] : decodeOne(decoder, row.sock, look, sources),
+  );
+}
+
+function lookOnce(
+  kernel: Kernel,
+  decoder: SocketDecoder,
+  sources: readonly SocketSource[],
+  budget: Budget,
+  problem: Problem,
+): Look {
   const sightings = new Map<GuestVirtual, Sighting>();
   const at = (sock: GuestVirtual): Sighting => {
     let sighting = sightings.get(sock);
@@ -47,21 +83,35 @@ export function readSockets(
       at(sock).tables.add(table);
     }
   }
-  return [...sightings].flatMap(([sock, sighting]) => {
-    const socket = decoder.decode(sock);
-    return socket === undefined ? [] : [found(socket, sighting, open)];
-  });
+  return { sightings, open };
 }
 
-function found(
-  socket: Socket,
-  { open, tables }: Sighting,
-  allOpen: ReadonlyMap<GuestVirtual, OpenSocket>,
-): FoundSocket {
+function decodeAll(
+  decoder: SocketDecoder,
+  look: Look,
+  sources: readonly SocketSource[],
+): FoundSocket[] {
+  return [...look.sightings.keys()].flatMap((sock) => decodeOne(decoder, sock, look, sources));
+}
+
+/** Nothing where there is no socket any more. */
+function decodeOne(
+  decoder: SocketDecoder,
+  sock: GuestVirtual,
+  { sightings, open: allOpen }: Look,
+  sources: readonly SocketSource[],
+): FoundSocket[] {
+  const socket = decoder.decode(sock);
+  const sighting = sightings.get(sock);
+  if (socket === undefined || sighting === undefined) return [];
+  const { open, tables } = sighting;
   // A subflow of MPTCP has no file of its own, but the socket that it works for has.
   const holders = (open ?? allOpen.get(socket.socket))?.holders ?? [];
   const seenBy: SocketSource[] = [];
   if (open !== undefined) seenBy.push("fd");
   if (tables.size > 0) seenBy.push("hash");
-  return { ...socket, holders, seenBy, tables: [...tables] };
+  const missing = expectedSources(socket, decoder.socks).filter(
+    (source) => sources.includes(source) && !seenBy.includes(source),
+  );
+  return [{ ...socket, holders, seenBy, missing, tables: [...tables] }];
 }

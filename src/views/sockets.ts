@@ -1,5 +1,6 @@
 import { readSockets } from "../linux/sockets.ts";
-import type { FoundSocket, SocketSource } from "../linux/sockets.ts";
+import type { FoundSocket } from "../linux/sockets.ts";
+import type { SocketSource } from "../linux/socket-sources.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import type { View } from "./view.ts";
 
@@ -31,6 +32,7 @@ export const sockets: View<FoundSocket, SocketsOptions> = {
     kernel: row.kernel ?? null,
     kind: row.kind,
     seenBy: row.seenBy,
+    missing: row.missing,
     tables: row.tables,
     sock: kernel.format(row.sock),
     ...details(row, kernel),
