@@ -1,5 +1,6 @@
 import { FAULT, PAGE_SIZE } from "../../base/address.ts";
 import type { GuestPhysical, GuestVirtual } from "../../base/address.ts";
+import { guestText } from "../../base/guest-text.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import type { AddressFolding } from "./address-folding.ts";
 import { PageTables } from "./page-tables.ts";
@@ -156,13 +157,13 @@ export class AddressSpace {
     return done;
   }
 
-  /** Bytes up to a NUL or `limit`, as UTF-8; undefined where the first byte is unreadable. */
+  /** Bytes up to a NUL or `limit` as text (see guestText); undefined where the first is unreadable. */
   string(address: GuestVirtual, limit: number): string | undefined {
     const raw = new Uint8Array(limit);
     const length = this.copy(address, raw);
     if (length === 0 && limit > 0) return undefined;
     const end = raw.subarray(0, length).indexOf(0);
-    return Buffer.from(raw.buffer, 0, end < 0 ? length : end).toString("utf8");
+    return guestText(raw.subarray(0, end < 0 ? length : end));
   }
 
   #offset(address: GuestVirtual): number {
