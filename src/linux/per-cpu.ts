@@ -1,0 +1,54 @@
+import { FAULT } from "../base/address.ts";
+import type { GuestVirtual } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+
+const TWO_32 = 2 ** 32;
+/** NR_CPUS of every distribution is at most this. */
+const MAX_CPUS = 8192;
+
+type Offset = { readonly low: number; readonly high: number };
+
+/**
+ * Follows `__percpu` pointers (include/asm-generic/percpu.h): the address on one processor is the
+ * pointer plus `__per_cpu_offset[cpu]`, modulo 2^64.
+ */
+export class PerCpu {
+  /** Numbers of the processors that may ever run. */
+  readonly cpus: readonly number[];
+  readonly #kernel: Kernel;
+  readonly #offsets: readonly Offset[];
+
+  constructor(kernel: Kernel) {
+    const { space } = kernel;
+    const offsets = kernel.symbol("__per_cpu_offset");
+    this.#kernel = kernel;
+    this.cpus = possibleCpus(kernel);
+    this.#offsets = this.cpus.map((cpu) => ({
+      low: space.u32(offsets + cpu * 8),
+      high: space.u32(offsets + cpu * 8 + 4),
+    }));
+  }
+
+  /** Where the pointer stored at `at` leads on the `index`th of `cpus`, or NaN. */
+  follow(at: GuestVirtual, index: number): GuestVirtual {
+    const { space } = this.#kernel;
+    const offset = this.#offsets[index];
+    if (offset === undefined) return FAULT;
+    const low = space.u32(at) + offset.low;
+    const high = space.u32(at + 4) + offset.high + (low >= TWO_32 ? 1 : 0);
+    return high === high && low === low ? space.folding.fold(low >>> 0, high >>> 0) : FAULT;
+  }
+}
+
+/** Bits of `__cpu_possible_mask` (kernel/cpu.c). */
+function possibleCpus(kernel: Kernel): number[] {
+  const mask = kernel.symbol("__cpu_possible_mask");
+  const limit = Math.min(kernel.types.size("cpumask") * 8, MAX_CPUS);
+  const cpus: number[] = [];
+  for (let cpu = 0; cpu < limit; cpu += 8) {
+    const byte = kernel.space.u8(mask + cpu / 8);
+    if (byte !== byte) break;
+    for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) cpus.push(cpu + bit);
+  }
+  return cpus;
+}
