@@ -1,18 +1,19 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { PointerCache } from "./pointer-cache.ts";
 
 const MAX_DEPTH = 256;
 const NAME_MAX = 255;
 
-/** Names control groups (struct cgroup, struct kernfs_node) and the containers behind them. */
+/** Names control groups (struct cgroup, struct kernfs_node). */
 export class Cgroups {
   readonly #kernel: Kernel;
   readonly #defaultGroup: Reader;
   readonly #node: Reader;
   readonly #name: Reader;
   readonly #parent: Reader;
-  readonly #known = new Map<GuestVirtual, string | undefined>();
+  readonly #known = new PointerCache<string>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -26,10 +27,14 @@ export class Cgroups {
 
   /** Path in the unified hierarchy of the tasks that share `cssSet`, as /proc/PID/cgroup shows it. */
   path(cssSet: GuestVirtual): string | undefined {
-    if (this.#known.has(cssSet)) return this.#known.get(cssSet);
+    const known = this.#known.get(cssSet);
+    if (known !== undefined) return known;
     const path = this.#pathOf(this.#node(this.#defaultGroup(cssSet)));
-    this.#known.set(cssSet, path);
-    return path;
+    return path === undefined ? undefined : this.#known.set(cssSet, path);
+  }
+
+  forget(): void {
+    this.#known.clear();
   }
 
   /** Path of a `struct cgroup` from its hierarchy's root. */
@@ -51,26 +56,4 @@ export class Cgroups {
     }
     return undefined;
   }
-}
-
-const CONTAINERS: readonly { readonly runtime: string; readonly pattern: RegExp }[] = [
-  { runtime: "docker", pattern: /\/docker[-/]([0-9a-f]{12,64})/ },
-  { runtime: "podman", pattern: /\/libpod-(?:conmon-)?([0-9a-f]{12,64})/ },
-  { runtime: "containerd", pattern: /\/cri-containerd-([0-9a-f]{12,64})/ },
-  { runtime: "cri-o", pattern: /\/crio-([0-9a-f]{12,64})/ },
-  { runtime: "kubernetes", pattern: /\/kubepods[^/]*\/.*?([0-9a-f]{64})/ },
-  { runtime: "lxc", pattern: /\/lxc(?:\.payload)?[./]([^/]+)/ },
-  {
-    runtime: "nspawn",
-    pattern: /\/machine\.slice\/(?:systemd-nspawn@|machine-)([^/]+?)\.(?:service|scope)/,
-  },
-];
-
-/** `docker:0123456789ab`, by the names that container runtimes give their control groups. */
-export function containerOf(cgroupPath: string): string | undefined {
-  for (const { runtime, pattern } of CONTAINERS) {
-    const id = pattern.exec(cgroupPath)?.[1];
-    if (id !== undefined) return `${runtime}:${/^[0-9a-f]{13,}$/.test(id) ? id.slice(0, 12) : id}`;
-  }
-  return undefined;
 }

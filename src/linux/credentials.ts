@@ -1,8 +1,13 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Reader } from "./member-reader.ts";
+import { PointerCache } from "./pointer-cache.ts";
+import type { Field } from "./struct-window.ts";
+import { StructWindow } from "./struct-window.ts";
 
-/** What a task may do, from its `struct cred` (include/linux/cred.h). */
+/**
+ * What a task may do, from its `struct cred` (include/linux/cred.h). Ids are the kernel's own
+ * (`kuid_t`), as the initial user namespace sees them. NaN is what could not be read.
+ */
 export type Credentials = {
   readonly uid: number;
   readonly gid: number;
@@ -12,28 +17,44 @@ export type Credentials = {
   readonly sgid: number;
   readonly fsuid: number;
   readonly fsgid: number;
-  /** Capability sets as bit masks; undefined where they cannot be read. */
-  readonly effective: bigint | undefined;
-  readonly permitted: bigint | undefined;
-  readonly inheritable: bigint | undefined;
-  readonly bounding: bigint | undefined;
-  readonly ambient: bigint | undefined;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
+  readonly securebits: number;
+  readonly capabilities: Capabilities;
+  /** The user_namespace that the capabilities are good for. */
+  readonly userNamespace: GuestVirtual;
 };
 
-/** Decodes `struct cred`; ids are the kernel's own (`kuid_t`), as the initial user namespace sees them. */
+/** Capability sets as bit masks; the 41 bits of today are exact in a number. */
+export type Capabilities = {
+  readonly effective: number;
+  readonly permitted: number;
+  readonly inheritable: number;
+  readonly bounding: number;
+  readonly ambient: number;
+};
+
+/** NGROUPS_MAX (include/uapi/linux/limits.h). */
+const NGROUPS_MAX = 65_536;
+
+/** Decodes `struct cred`; each is read once, since hundreds of kernel threads share one. */
 export class CredentialsDecoder {
   readonly #kernel: Kernel;
-  readonly #ids: Record<
-    "uid" | "gid" | "euid" | "egid" | "suid" | "sgid" | "fsuid" | "fsgid",
-    Reader
-  >;
-  readonly #sets: Record<"effective" | "permitted" | "inheritable" | "bset" | "ambient", number>;
-  readonly userNamespace: Reader;
+  readonly #window: StructWindow;
+  readonly #fields: Readonly<Record<keyof Omit<Credentials, "capabilities" | "groups">, Field>>;
+  readonly #sets: Readonly<Record<keyof Capabilities, Field>>;
+  readonly #groupInfo: Field;
+  readonly #groupCount: (info: GuestVirtual) => number;
+  readonly #groupList: number;
+  readonly #known = new PointerCache<Credentials>();
+  readonly #knownGroups = new PointerCache<readonly number[]>();
 
   constructor(kernel: Kernel) {
+    const window = new StructWindow(kernel, "cred");
+    const id = (name: string): Field => window.field(`${name}.val`);
     this.#kernel = kernel;
-    const id = (name: string): Reader => kernel.reader("cred", `${name}.val`);
-    this.#ids = {
+    this.#window = window;
+    this.#fields = {
       uid: id("uid"),
       gid: id("gid"),
       euid: id("euid"),
@@ -42,49 +63,70 @@ export class CredentialsDecoder {
       sgid: id("sgid"),
       fsuid: id("fsuid"),
       fsgid: id("fsgid"),
+      securebits: window.field("securebits"),
+      userNamespace: window.field("user_ns"),
     };
-    // kernel_cap_t was two 32-bit words and is one 64-bit value since 6.3: the same eight bytes.
-    const set = (name: string): number => kernel.offset("cred", `cap_${name}`);
     this.#sets = {
-      effective: set("effective"),
-      permitted: set("permitted"),
-      inheritable: set("inheritable"),
-      bset: set("bset"),
-      ambient: set("ambient"),
+      effective: capabilitySet(kernel, window, "cap_effective"),
+      permitted: capabilitySet(kernel, window, "cap_permitted"),
+      inheritable: capabilitySet(kernel, window, "cap_inheritable"),
+      bounding: capabilitySet(kernel, window, "cap_bset"),
+      ambient: capabilitySet(kernel, window, "cap_ambient"),
     };
-    this.userNamespace = kernel.reader("cred", "user_ns");
+    this.#groupInfo = window.field("group_info");
+    this.#groupCount = kernel.reader("group_info", "ngroups");
+    this.#groupList = kernel.offset("group_info", "gid");
   }
 
-  uid(cred: GuestVirtual): number {
-    return this.#ids.uid(cred);
-  }
-
-  gid(cred: GuestVirtual): number {
-    return this.#ids.gid(cred);
-  }
-
-  effective(cred: GuestVirtual): bigint | undefined {
-    return this.#kernel.space.u64(cred + this.#sets.effective);
-  }
-
-  /** Everything at once. */
+  /** The credentials at `cred`; remembered until `forget`. */
   decode(cred: GuestVirtual): Credentials {
-    const ids = this.#ids;
-    const set = (offset: number): bigint | undefined => this.#kernel.space.u64(cred + offset);
-    return {
-      uid: ids.uid(cred),
-      gid: ids.gid(cred),
-      euid: ids.euid(cred),
-      egid: ids.egid(cred),
-      suid: ids.suid(cred),
-      sgid: ids.sgid(cred),
-      fsuid: ids.fsuid(cred),
-      fsgid: ids.fsgid(cred),
-      effective: set(this.#sets.effective),
-      permitted: set(this.#sets.permitted),
-      inheritable: set(this.#sets.inheritable),
-      bounding: set(this.#sets.bset),
-      ambient: set(this.#sets.ambient),
+    const known = this.#known.get(cred);
+    if (known !== undefined) return known;
+    this.#window.load(cred);
+    const fields = this.#fields;
+    const credentials: Credentials = {
+      uid: fields.uid(),
+      gid: fields.gid(),
+      euid: fields.euid(),
+      egid: fields.egid(),
+      suid: fields.suid(),
+      sgid: fields.sgid(),
+      fsuid: fields.fsuid(),
+      fsgid: fields.fsgid(),
+      groups: this.#groups(this.#groupInfo()),
+      securebits: fields.securebits(),
+      capabilities: {
+        effective: this.#sets.effective(),
+        permitted: this.#sets.permitted(),
+        inheritable: this.#sets.inheritable(),
+        bounding: this.#sets.bounding(),
+        ambient: this.#sets.ambient(),
+      },
+      userNamespace: fields.userNamespace(),
     };
+    return this.#known.set(cred, credentials);
   }
+
+  forget(): void {
+    this.#known.clear();
+    this.#knownGroups.clear();
+  }
+
+  #groups(info: GuestVirtual): readonly number[] {
+    const known = this.#knownGroups.get(info);
+    if (known !== undefined) return known;
+    const count = this.#groupCount(info);
+    const bytes =
+      count > 0 && count <= NGROUPS_MAX
+        ? this.#kernel.space.bytes(info + this.#groupList, count * 4)
+        : undefined;
+    const groups = bytes === undefined ? [] : [...new Uint32Array(bytes.buffer)];
+    return this.#knownGroups.set(info, groups);
+  }
+}
+
+/** kernel_cap_t was two 32-bit words and is one 64-bit value since 6.3: the same eight bytes. */
+function capabilitySet(kernel: Kernel, window: StructWindow, member: string): Field {
+  const offset = kernel.offset("cred", member);
+  return () => window.word(offset) + window.word(offset + 4) * 2 ** 32;
 }

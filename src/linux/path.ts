@@ -2,6 +2,7 @@ import type { GuestVirtual } from "../base/address.ts";
 import { SyntheticNames } from "./dname.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { PointerCache } from "./pointer-cache.ts";
 
 /** Deepest nesting followed; PATH_MAX allows 2,048 components. */
 const MAX_COMPONENTS = 2048;
@@ -26,8 +27,8 @@ export class Paths {
   readonly #mountParent: Reader;
   readonly #mountpoint: Reader;
   readonly #synthetic: SyntheticNames;
-  readonly #known = new Map<GuestVirtual, KnownPath>();
-  readonly #directories = new Map<GuestVirtual, KnownPath>();
+  readonly #known = new PointerCache<KnownPath>();
+  readonly #directories = new PointerCache<KnownPath>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -49,7 +50,7 @@ export class Paths {
 
   /**
    * Text of the `struct path` at `path`, as seen from the root of the mount namespace that it
-   * belongs to; undefined where it cannot be read. Remembered for the life of this object.
+   * belongs to; undefined where it cannot be read. Remembered until `forget`.
    */
   text(path: GuestVirtual): string | undefined {
     const mnt = this.#mnt(path);
@@ -59,6 +60,12 @@ export class Paths {
     const text = this.#syntheticName(mnt, dentry) ?? this.absolute(mnt, dentry);
     if (text !== undefined) this.#known.set(dentry, { mnt, text });
     return text;
+  }
+
+  /** Forgets names, which may change in a running guest. */
+  forget(): void {
+    this.#known.clear();
+    this.#directories.clear();
   }
 
   /** Last component of a dentry. */

@@ -1,130 +1,210 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
-import { Cgroups, containerOf } from "./cgroup.ts";
+import { Cgroups } from "./cgroup.ts";
 import { GuestClock } from "./clock.ts";
+import { containerOf } from "./container.ts";
 import { CredentialsDecoder } from "./credentials.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { MemoryDescriptors } from "./mm.ts";
+import type { MemoryUse } from "./mm.ts";
 import { NamespaceDecoder } from "./namespaces.ts";
-import type { Namespaces } from "./namespaces.ts";
 import { Paths } from "./path.ts";
+import type { Process } from "./process-row.ts";
+import { heldByGroup } from "./process-selection.ts";
+import { PF_KTHREAD, niceOf, policyName, priorityOf, stateLetter } from "./sched.ts";
+import { Signals } from "./signal.ts";
+import type { SignalState } from "./signal.ts";
+import { TaskWindow } from "./task-window.ts";
 import { Tasks } from "./task.ts";
 import { UserMemory } from "./user-memory.ts";
+import type { CommandLine } from "./user-memory.ts";
 
-/** One process, as `kvmsec ps` shows it. Undefined where the guest's memory did not tell. */
-export type Process = {
-  readonly pid: number;
-  readonly tgid: number;
-  readonly ppid: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly comm: string;
-  /** `R`, `S`, `D`, `T`, `t`, `X`, `Z`, `P`, `I`. */
-  readonly state: string;
-  readonly kthread: boolean;
-  /** By the guest's clock. */
-  readonly startTime: Date | undefined;
-  readonly exe: string | undefined;
-  readonly cgroup: string | undefined;
-  readonly container: string | undefined;
-  readonly effectiveCapabilities: bigint | undefined;
-  readonly namespaces: Namespaces;
-  /** Address of its task_struct. */
-  readonly task: GuestVirtual;
-};
+export type { Process } from "./process-row.ts";
 
 /** Linux' largest pid is 2^22 (PID_MAX_LIMIT, include/linux/threads.h). */
 const PID_MAX_LIMIT = 2 ** 22;
+const NANOSECONDS = 1_000_000;
+/** `loginuid` of who has not logged in. */
+const NOBODY_LOGGED_IN = 0xffff_ffff;
+const NO_NEW_PRIVILEGES = 1;
+/** A running guest changes a task while it is read; it does not do so every time. */
+const ATTEMPTS = 4;
 
-/** Reads processes. Everything that repeats between them (paths, groups) is read once. */
+/** Reads processes. What repeats between them (paths, groups, credentials) is read once a list. */
 export class ProcessDecoder {
   readonly tasks: Tasks;
   readonly paths: Paths;
+  readonly #kernel: Kernel;
+  readonly #window: TaskWindow;
+  readonly #clock: GuestClock;
+  readonly #memory: MemoryDescriptors;
+  readonly #signals: Signals;
   readonly #credentials: CredentialsDecoder;
   readonly #namespaces: NamespaceDecoder;
   readonly #cgroups: Cgroups;
-  readonly #clock: GuestClock;
+  readonly #containers = new Map<string, string | undefined>();
   readonly #userMemory: UserMemory;
-  readonly #exeFile: Reader;
+  readonly #runtime: Reader;
   readonly #filePath: number;
-  readonly #cssSet: Reader;
-  readonly #threadPid: Reader;
-  readonly #namespaceCache = new Map<string, Namespaces>();
+  readonly #rootPath: number;
+  readonly #cwdPath: number;
 
   constructor(kernel: Kernel) {
+    this.#kernel = kernel;
     this.tasks = new Tasks(kernel);
     this.paths = new Paths(kernel);
+    this.#window = new TaskWindow(kernel);
+    this.#clock = new GuestClock(kernel);
+    this.#memory = new MemoryDescriptors(kernel);
+    this.#signals = new Signals(kernel);
     this.#credentials = new CredentialsDecoder(kernel);
     this.#namespaces = new NamespaceDecoder(kernel);
     this.#cgroups = new Cgroups(kernel);
-    this.#clock = new GuestClock(kernel);
     this.#userMemory = new UserMemory(kernel);
-    this.#exeFile = kernel.reader("mm_struct", "exe_file");
+    this.#runtime = kernel.reader("task_struct", "se.sum_exec_runtime");
     this.#filePath = kernel.offset("file", "f_path");
-    this.#cssSet = kernel.reader("task_struct", "cgroups");
-    this.#threadPid = kernel.reader("task_struct", "thread_pid");
+    this.#rootPath = kernel.offset("fs_struct", "root");
+    this.#cwdPath = kernel.offset("fs_struct", "pwd");
   }
 
-  /** Every process; a task that vanished or changed while it was read is left out, not invented. */
+  /** Every process; one that ended while it was read is left out, not invented. */
   *all(budget: Budget, problem?: (reason: string) => void): Generator<Process> {
+    this.#forget();
+    const seen = new Set<number>();
     for (const task of this.tasks.processes(budget, problem)) {
-      const process = this.decode(task);
-      if (process !== undefined) yield process;
+      const process = this.decode(task, budget, problem);
+      // Two tasks may share a pid for a moment, in an execve that takes over from its leader.
+      if (process === undefined || (seen.has(process.pid) && !this.tasks.isListed(task))) continue;
+      seen.add(process.pid);
+      yield process;
     }
   }
 
-  /** One task, or undefined where the memory at `task` does not hold one (any more). */
-  decode(task: GuestVirtual): Process | undefined {
-    const { tasks } = this;
-    const pid = tasks.pid(task);
-    const comm = tasks.comm(task);
-    const cred = tasks.realCred(task);
-    if (!(pid >= 0 && pid <= PID_MAX_LIMIT) || comm === undefined) return undefined;
-    const cgroup = this.#cgroups.path(this.#cssSet(task));
+  /** One leader on the task list; undefined where it has left it. */
+  decode(
+    task: GuestVirtual,
+    budget: Budget,
+    problem?: (reason: string) => void,
+  ): Process | undefined {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (attempt > 0) this.#kernel.refresh();
+      const process = this.#read(task, budget);
+      if (!this.tasks.isListed(task)) continue;
+      if (process !== undefined) return process;
+    }
+    if (this.tasks.isListed(task)) {
+      problem?.(
+        `the task at ${this.#kernel.format(task)} is on the task list but holds no process`,
+      );
+    }
+    return undefined;
+  }
+
+  /** What the program was called with, out of its own memory; undefined where it is not in RAM. */
+  commandLine({ task }: Process, budget: Budget): CommandLine | undefined {
+    const mm = heldByGroup(this.tasks, task, this.tasks.mm, budget);
+    return mm === undefined ? undefined : this.#userMemory.commandLine(mm);
+  }
+
+  /** What was remembered of the last list. */
+  #forget(): void {
+    this.paths.forget();
+    this.#credentials.forget();
+    this.#namespaces.forget();
+    this.#cgroups.forget();
+    this.#signals.forget();
+  }
+
+  /** One reading of a task; undefined where it makes no sense, or changed on the way. */
+  #read(task: GuestVirtual, budget: Budget): Process | undefined {
+    const { fields } = this.#window;
+    if (!this.#window.load(task)) return undefined;
+    const pid = fields.pid();
+    const parent = fields.parent();
+    const ppid = this.tasks.tgid(parent);
+    const credentials = this.#credentials.decode(fields.realCred());
+    if (!isPid(pid) || !isPid(ppid) || credentials.uid !== credentials.uid) return undefined;
+    const kthread = (fields.flags() & PF_KTHREAD) !== 0;
+    const signal = this.#signals.decode(fields.signal());
+    const threadPid = fields.threadPid();
+    const cgroup = this.#cgroups.path(fields.cssSet());
+    const program = this.#program(task, kthread, signal, budget);
+    const files = fields.fs();
+    const loginUid = fields.loginUid();
     const process: Process = {
       pid,
-      tgid: tasks.tgid(task),
-      ppid: tasks.tgid(tasks.parent(task)),
-      uid: this.#credentials.uid(cred),
-      gid: this.#credentials.gid(cred),
-      comm,
-      state: tasks.state(task),
-      kthread: tasks.isKernelThread(task),
-      startTime: this.#clock.date(tasks.startBoottime(task)),
-      exe: this.executable(task),
+      tgid: fields.tgid(),
+      ppid,
+      uid: credentials.uid,
+      gid: credentials.gid,
+      comm: this.#window.comm(),
+      state: stateLetter(fields.state(), fields.exitState()),
+      kthread,
+      startTime: this.#clock.date(fields.startBoottime()),
+      exe: program === undefined ? undefined : this.#exe(program),
+      rss: program?.rss ?? 0,
+      vsz: program?.vsz ?? 0,
+      cwd: files < 0 ? this.paths.text(files + this.#cwdPath) : undefined,
+      root: files < 0 ? this.paths.text(files + this.#rootPath) : undefined,
+      threads: signal.threads,
+      pgid: signal.pgid,
+      sid: signal.sid,
+      tty: signal.tty,
+      nice: niceOf(fields.staticPriority()),
+      priority: priorityOf(fields.priority()),
+      policy: policyName(fields.policy()),
+      cpuTimeMs: this.#cpuTime(task, signal, budget) / NANOSECONDS,
+      tracer: fields.ptrace() === 0 ? undefined : this.tasks.tgid(fields.tracer()),
+      seccomp: fields.seccomp(),
+      noNewPrivileges: (fields.atomicFlags() & NO_NEW_PRIVILEGES) !== 0,
+      loginUid: loginUid === NOBODY_LOGGED_IN ? undefined : loginUid,
+      credentials,
+      namespaces: this.#namespaces.decode(fields.nsproxy(), credentials.userNamespace, threadPid),
+      namespacePids: this.#namespaces.numbers(threadPid),
       cgroup,
-      container: cgroup === undefined ? undefined : containerOf(cgroup),
-      effectiveCapabilities: this.#credentials.effective(cred),
-      namespaces: this.#namespacesOf(task, cred),
+      container: cgroup === undefined ? undefined : this.#container(cgroup),
       task,
     };
-    // Freed and used again in between: the row would mix two tasks.
-    return tasks.pid(task) === pid && process.ppid === process.ppid ? process : undefined;
+    return fields.pid() === pid && fields.parent() === parent ? process : undefined;
   }
 
-  /** Path of the program that the task runs; undefined for a kernel thread. */
-  executable(task: GuestVirtual): string | undefined {
-    const mm = this.tasks.mm(task);
-    if (mm === 0 || mm !== mm) return undefined;
-    const file = this.#exeFile(mm);
-    return file === 0 || file !== file ? undefined : this.paths.text(file + this.#filePath);
+  #program(
+    task: GuestVirtual,
+    kthread: boolean,
+    signal: SignalState,
+    budget: Budget,
+  ): MemoryUse | undefined {
+    const own = this.#window.fields.mm();
+    const mm = own < 0 || kthread || signal.threads <= 1 ? own : this.#groupMm(task, budget);
+    return mm < 0 ? this.#memory.decode(mm) : undefined;
   }
 
-  /** The argument vector, out of the process's own memory; undefined where it is not in RAM. */
-  commandLine(task: GuestVirtual): string[] | undefined {
-    return this.#userMemory.argumentsOf(this.tasks.mm(task));
+  #exe({ exeFile }: MemoryUse): string | undefined {
+    return exeFile < 0 ? this.paths.text(exeFile + this.#filePath) : undefined;
   }
 
-  #namespacesOf(task: GuestVirtual, cred: GuestVirtual): Namespaces {
-    const nsproxy = this.tasks.nsproxy(task);
-    const user = this.#credentials.userNamespace(cred);
-    const pid = this.#threadPid(task);
-    const key = `${nsproxy}/${user}/${this.#namespaces.pidNamespace(pid)}`;
-    let namespaces = this.#namespaceCache.get(key);
-    if (namespaces === undefined) {
-      namespaces = this.#namespaces.decode(nsproxy, user, pid);
-      this.#namespaceCache.set(key, namespaces);
-    }
-    return namespaces;
+  #groupMm(task: GuestVirtual, budget: Budget): GuestVirtual {
+    return heldByGroup(this.tasks, task, this.tasks.mm, budget) ?? 0;
   }
+
+  /** Nanoseconds that the threads have run, those that have ended among them. */
+  #cpuTime(task: GuestVirtual, signal: SignalState, budget: Budget): number {
+    const own = signal.endedRuntime + this.#window.fields.runtime();
+    if (!(signal.threads > 1)) return own;
+    return this.tasks
+      .threads(task, budget)
+      .reduce((sum, thread) => (thread === task ? sum : sum + this.#runtime(thread)), own);
+  }
+
+  #container(cgroup: string): string | undefined {
+    if (this.#containers.has(cgroup)) return this.#containers.get(cgroup);
+    const container = containerOf(cgroup);
+    this.#containers.set(cgroup, container);
+    return container;
+  }
+}
+
+function isPid(value: number): boolean {
+  return value >= 0 && value <= PID_MAX_LIMIT;
 }

@@ -1,18 +1,9 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
+import { TASK_COMM_LEN } from "./comm.ts";
 import { isLinked, listSnapshot } from "./list-snapshot.ts";
-
-/** PF_KTHREAD (include/linux/sched.h), the same bit since 2.6. */
-const PF_KTHREAD = 0x0020_0000;
-const COMM_LENGTH = 16;
-const TASK_REPORT = 0x7f;
-const TASK_IDLE = 0x402;
-/** Since 5.15: sleeping on an rtmutex-based lock; shown as D. */
-const TASK_RTLOCK_WAIT = 0x1000;
-/** Since 6.1: frozen, shown as D. */
-const TASK_FROZEN = 0x8000;
-const STATE_LETTERS = "RSDTtXZPI";
+import { PF_KTHREAD, stateLetter } from "./sched.ts";
 
 /** Decodes `struct task_struct` (include/linux/sched.h). */
 export class Tasks {
@@ -93,22 +84,16 @@ export class Tasks {
 
   /** `comm` as UTF-8, up to 15 bytes. */
   comm(task: GuestVirtual): string | undefined {
-    return this.kernel.space.string(this.#comm(task), COMM_LENGTH);
+    return this.kernel.space.string(this.#comm(task), TASK_COMM_LEN);
   }
 
   isKernelThread(task: GuestVirtual): boolean {
     return (this.flags(task) & PF_KTHREAD) !== 0;
   }
 
-  /** The letter that `ps` shows (task_state_index in include/linux/sched.h). */
+  /** The letter that `ps` shows. */
   state(task: GuestVirtual): string {
-    const state = this.#state(task);
-    const exit = this.#exitState(task);
-    if (state !== state || exit !== exit) return "?";
-    let report = (state | exit) & TASK_REPORT;
-    if ((state & TASK_IDLE) === TASK_IDLE) return "I";
-    if ((state & (TASK_RTLOCK_WAIT | TASK_FROZEN)) !== 0) report = 2;
-    return STATE_LETTERS[report === 0 ? 0 : 32 - Math.clz32(report)] ?? "?";
+    return stateLetter(this.#state(task), this.#exitState(task));
   }
 }
 

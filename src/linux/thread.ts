@@ -2,6 +2,7 @@ import type { GuestVirtual } from "../base/address.ts";
 import { GuestClock } from "./clock.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { niceOf, policyName, priorityOf } from "./sched.ts";
 import type { Tasks } from "./task.ts";
 
 /** One thread, as `kvmsec threads` shows it. */
@@ -30,11 +31,6 @@ export type Thread = {
   readonly task: GuestVirtual;
 };
 
-/** include/uapi/linux/sched.h */
-const POLICIES = ["OTHER", "FIFO", "RR", "BATCH", "ISO", "IDLE", "DEADLINE", "EXT"] as const;
-/** DEFAULT_PRIO and MAX_RT_PRIO (include/linux/sched/prio.h). */
-const DEFAULT_PRIORITY = 120;
-const MAX_RT_PRIORITY = 100;
 const NANOSECONDS = 1_000_000;
 
 /** Reads what belongs to one thread. */
@@ -81,24 +77,14 @@ export class ThreadDecoder {
       kthread: tasks.isKernelThread(task),
       cpu: this.#cpu(task),
       running: this.#running(task) === 1,
-      nice: this.nice(task),
-      priority: this.#priority(task) - MAX_RT_PRIORITY,
-      policy: POLICIES[this.#policy(task)] ?? "?",
+      nice: niceOf(this.#staticPriority(task)),
+      priority: priorityOf(this.#priority(task)),
+      policy: policyName(this.#policy(task)),
       startTime: this.#clock.date(tasks.startBoottime(task)),
-      cpuTimeMs: this.runtime(task) / NANOSECONDS,
+      cpuTimeMs: this.#runtime(task) / NANOSECONDS,
       stack: this.#stack(task),
       stackPointer: this.#stackPointer(task),
       task,
     };
-  }
-
-  /** Nanoseconds that it has run. */
-  runtime(task: GuestVirtual): number {
-    return this.#runtime(task);
-  }
-
-  /** −20 … 19. */
-  nice(task: GuestVirtual): number {
-    return this.#staticPriority(task) - DEFAULT_PRIORITY;
   }
 }

@@ -1,9 +1,13 @@
+import { hex } from "../base/hex.ts";
+import { capabilityNames } from "../linux/capabilities.ts";
+import type { Credentials } from "../linux/credentials.ts";
 import { ProcessDecoder } from "../linux/process.ts";
 import type { Process } from "../linux/process.ts";
+import type { CommandLine } from "../linux/user-memory.ts";
 import type { View } from "./view.ts";
 
-/** A process with its argument vector; undefined where that is not in RAM. */
-export type ProcessRow = Process & { readonly cmdline: readonly string[] | undefined };
+/** A process with what it was called with; undefined where that is not in RAM. */
+export type ProcessRow = Process & { readonly commandLine: CommandLine | undefined };
 
 /** The guest's processes, as its own kernel has them. */
 export const ps: View<ProcessRow> = {
@@ -11,18 +15,40 @@ export const ps: View<ProcessRow> = {
   list: "processes",
   *read(kernel, _options, problem) {
     const decoder = new ProcessDecoder(kernel);
-    for (const process of decoder.all(kernel.budget(), problem)) {
-      yield { ...process, cmdline: decoder.commandLine(process.task) };
+    const budget = kernel.budget();
+    for (const process of decoder.all(budget, problem)) {
+      yield { ...process, commandLine: decoder.commandLine(process, budget) };
     }
   },
-  json: ({ task, cmdline, effectiveCapabilities, ...row }, kernel) => ({
+  json: ({ task, commandLine, credentials, ...row }, kernel) => ({
     ...row,
     startTime: row.startTime ?? null,
     exe: row.exe ?? null,
-    cmdline: cmdline ?? null,
+    cmdline: commandLine?.text ?? null,
+    argv: commandLine?.argv ?? null,
+    ...(commandLine?.complete === false ? { cmdlineCut: true } : {}),
+    cwd: row.cwd ?? null,
+    root: row.root ?? null,
+    tty: row.tty ?? null,
+    tracer: row.tracer ?? null,
+    loginUid: row.loginUid ?? null,
+    namespacePids: row.namespacePids ?? [row.pid],
     cgroup: row.cgroup ?? null,
     container: row.container ?? null,
-    capabilities: { effective: effectiveCapabilities ?? null },
+    credentials: credentialsJson(credentials),
     task: kernel.format(task),
   }),
 };
+
+function credentialsJson({ capabilities, ...credentials }: Credentials): object {
+  const { userNamespace: _, ...ids } = credentials;
+  const sets = Object.entries(capabilities).map(([name, set]) => [name, capabilityJson(set)]);
+  return { ...ids, capabilities: Object.fromEntries(sets) };
+}
+
+/** The names of an unreadable set are not an empty list. */
+function capabilityJson(set: number): object {
+  return set === set
+    ? { mask: hex(set), names: capabilityNames(set) }
+    : { mask: null, names: null };
+}

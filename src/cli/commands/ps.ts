@@ -16,12 +16,16 @@ const columns: readonly Column<ProcessRow>[] = [
   { title: "STARTED", value: (row) => timeText(row.startTime) },
   { title: "COMM", value: (row) => (row.kthread ? `[${row.comm}]` : row.comm) },
   { title: "EXE", value: (row) => row.exe, shrink: 12 },
-  { title: "COMMAND", value: (row) => row.cmdline?.join(" "), shrink: 16 },
+  { title: "COMMAND", value: (row) => row.commandLine?.text, shrink: 16 },
 ];
 
 const wide: readonly Column<ProcessRow>[] = [
   { title: "GID", value: (row) => row.gid, align: "right" },
-  { title: "CAPS", value: (row) => row.effectiveCapabilities?.toString(16), align: "right" },
+  {
+    title: "CAPS",
+    value: (row) => row.credentials.capabilities.effective.toString(16),
+    align: "right",
+  },
   { title: "PIDNS", value: (row) => row.namespaces.pid, align: "right" },
   { title: "NETNS", value: (row) => row.namespaces.net, align: "right" },
   { title: "CONTAINER", value: (row) => row.container },

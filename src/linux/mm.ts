@@ -1,0 +1,76 @@
+import { PAGE_SIZE } from "../base/address.ts";
+import type { GuestVirtual } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+import { PerCpu } from "./per-cpu.ts";
+import type { Field } from "./struct-window.ts";
+import { StructWindow } from "./struct-window.ts";
+
+/** The counters of resident pages that RSS is the sum of: MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES. */
+const RESIDENT = [0, 1, 3] as const;
+
+/** What a process's `struct mm_struct` tells without reading its memory. */
+export type MemoryUse = {
+  /** Resident bytes, as VmRSS. */
+  readonly rss: number;
+  /** Mapped bytes, as VmSize. */
+  readonly vsz: number;
+  /** `struct file` of the program; 0 where there is none. */
+  readonly exeFile: GuestVirtual;
+};
+
+/** Decodes `struct mm_struct` (include/linux/mm_types.h). */
+export class MemoryDescriptors {
+  readonly #kernel: Kernel;
+  readonly #window: StructWindow;
+  readonly #exeFile: Field;
+  readonly #totalPages: Field;
+  readonly #residentPages: () => number;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#window = new StructWindow(kernel, "mm_struct");
+    this.#exeFile = this.#window.field("exe_file");
+    this.#totalPages = this.#window.field("total_vm");
+    // Counters went per CPU in 6.2 (f1a7941243c1).
+    this.#residentPages = kernel.types.has("mm_struct", "rss_stat[0].counters")
+      ? this.#perCpuCounters()
+      : this.#plainCounters();
+  }
+
+  decode(mm: GuestVirtual): MemoryUse {
+    this.#window.load(mm);
+    return {
+      rss: Math.max(this.#residentPages(), 0) * PAGE_SIZE,
+      vsz: this.#totalPages() * PAGE_SIZE,
+      exeFile: this.#exeFile(),
+    };
+  }
+
+  #plainCounters(): () => number {
+    const [file, anonymous, shared] = RESIDENT.map((counter) =>
+      this.#window.field(`rss_stat.count[${counter}].counter`),
+    );
+    return () => file!() + anonymous!() + shared!();
+  }
+
+  /** The exact sum, as percpu_counter_sum (lib/percpu_counter.c). */
+  #perCpuCounters(): () => number {
+    const { space } = this.#kernel;
+    const perCpu = new PerCpu(this.#kernel);
+    const counters = RESIDENT.map((counter) => ({
+      count: this.#window.field(`rss_stat[${counter}].count`),
+      pointer: this.#kernel.offset("mm_struct", `rss_stat[${counter}].counters`),
+    }));
+    return () => {
+      let pages = 0;
+      for (const { count, pointer } of counters) {
+        pages += count();
+        const at = this.#window.address + pointer;
+        for (let cpu = 0; cpu < perCpu.cpus.length; cpu++) {
+          pages += space.i32(perCpu.follow(at, cpu));
+        }
+      }
+      return pages;
+    };
+  }
+}

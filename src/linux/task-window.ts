@@ -1,0 +1,74 @@
+import type { GuestVirtual } from "../base/address.ts";
+import { FAULT } from "../base/address.ts";
+import { TASK_COMM_LEN, commTable } from "./comm.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Field } from "./struct-window.ts";
+import { StructWindow } from "./struct-window.ts";
+
+/** A fast reader of one `task_struct` after another. */
+export class TaskWindow {
+  readonly fields: ReturnType<typeof taskFields>;
+  readonly #window: StructWindow;
+  readonly #kernel: Kernel;
+  readonly #comm: number;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#window = new StructWindow(kernel, "task_struct");
+    this.fields = taskFields(this.#window);
+    this.#comm = kernel.offset("task_struct", "comm");
+  }
+
+  /** Lays the window on a task; false where it cannot be read. */
+  load(task: GuestVirtual): boolean {
+    return this.#window.load(task);
+  }
+
+  /** Its name. */
+  comm(): string {
+    const window = this.#window;
+    const at = this.#comm;
+    if (at % 4 !== 0) {
+      return this.#kernel.space.string(window.address + at, TASK_COMM_LEN) ?? "";
+    }
+    return commTable.text(
+      window.word(at),
+      window.word(at + 4),
+      window.word(at + 8),
+      window.word(at + 12),
+    );
+  }
+}
+
+const absent: Field = () => FAULT;
+
+function taskFields(window: StructWindow) {
+  const field = (path: string): Field => window.field(path);
+  return {
+    pid: field("pid"),
+    tgid: field("tgid"),
+    parent: field("real_parent"),
+    flags: field("flags"),
+    // `state` became `__state` in 5.14.
+    state: window.fieldOf("__state", "state") ?? absent,
+    exitState: field("exit_state"),
+    mm: field("mm"),
+    realCred: field("real_cred"),
+    signal: field("signal"),
+    nsproxy: field("nsproxy"),
+    // Since 7.3 `fs` may be borrowed for a moment, as `cred` is.
+    fs: window.fieldOf("real_fs", "fs") ?? absent,
+    startBoottime: field("start_boottime"),
+    staticPriority: field("static_prio"),
+    priority: field("prio"),
+    policy: field("policy"),
+    runtime: field("se.sum_exec_runtime"),
+    ptrace: field("ptrace"),
+    tracer: field("parent"),
+    seccomp: window.fieldOf("seccomp.mode") ?? absent,
+    atomicFlags: field("atomic_flags"),
+    loginUid: window.fieldOf("loginuid.val") ?? absent,
+    threadPid: field("thread_pid"),
+    cssSet: window.fieldOf("cgroups") ?? absent,
+  };
+}
