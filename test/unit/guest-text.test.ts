@@ -3,8 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { guestText } from "../../src/base/guest-text.ts";
 
+const show = (...bytes: number[]): string => guestText(Uint8Array.from(bytes));
+
 test("UTF-8 is text, other bytes are shown as such", () => {
-  const show = (...bytes: number[]): string => guestText(Uint8Array.from(bytes));
   assert.equal(guestText(Buffer.from("kworker/0:1 é €")), "kworker/0:1 é €");
   assert.equal(show(0x61, 0xff, 0x62), "a\\xffb");
   assert.equal(show(0xc3), "\\xc3", "a sequence that was cut");
