@@ -141,16 +141,17 @@ async function sourceLines(release: Release): Promise<string> {
   ].join("");
 }
 
-/** The mirrors that this machine's own apt uses, or the well-known ones that mmdebstrap defaults to. */
+/** The mirrors that this machine's own apt uses; fixes come from the main one where it lists no other. */
 async function debianMirrors(): Promise<{ main: string; security: string }> {
   const format = "$(LABEL)|$(REPO_URI)|$(RELEASE)";
   const listed = await command("apt-get", ["indextargets", "--format", format]).catch(() => "");
   const rows = listed.split("\n").map((row) => row.split("|"));
   const mirrorOf = (label: string) => rows.find((row) => row[0] === label)?.[1];
-  return {
-    main: mirrorOf("Debian") ?? "http://mirror.example/debian",
-    security: mirrorOf("Debian-Security") ?? "http://mirror.example/debian-security",
-  };
+  const main = mirrorOf("Debian");
+  if (main === undefined) {
+    throw new Error("apt here knows no Debian archive: add one to its sources, or run on Debian");
+  }
+  return { main, security: mirrorOf("Debian-Security") ?? `${main.replace(/\/*$/, "")}-security` };
 }
 
 /**
