@@ -58,6 +58,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/files.ts"),
   },
   {
+    name: "cgroups",
+    summary: "control groups and the processes in them",
+    load: () => import("./commands/cgroups.ts"),
+  },
+  {
     name: "modules",
     summary: "loaded kernel modules",
     load: () => import("./commands/modules.ts"),

@@ -61,10 +61,23 @@ export class Tasks {
     return listSnapshot(this.kernel, head, this.#tasksLink, budget, problem);
   }
 
-  /** Every thread of the group that `task` belongs to, the leader first. */
-  threads(task: GuestVirtual, budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
-    const head = this.signal(task) + this.#threadHead;
-    return listSnapshot(this.kernel, head, this.#threadNode, budget, problem);
+  /**
+   * Every thread of the process, its leader first. Where the list is damaged because the process
+   * has just ended, that is no problem but the end of its threads.
+   */
+  threads(
+    leader: GuestVirtual,
+    budget: Budget,
+    problem?: (reason: string) => void,
+  ): GuestVirtual[] {
+    const head = this.signal(leader) + this.#threadHead;
+    const faults: string[] = [];
+    const note = (reason: string): number => faults.push(reason);
+    const threads = listSnapshot(this.kernel, head, this.#threadNode, budget, note);
+    if (faults.length === 0) return threads;
+    if (!this.isListed(leader)) return [];
+    for (const fault of faults) problem?.(fault);
+    return threads;
   }
 
   /** Threads of the group, an exited leader among them. */

@@ -1,4 +1,5 @@
 /** Every view: the same for the command line, the library and evidence packages. */
+export { cgroups } from "./cgroups.ts";
 export { files } from "./files.ts";
 export { maps } from "./maps.ts";
 export { mounts } from "./mounts.ts";
