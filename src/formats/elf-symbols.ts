@@ -1,6 +1,8 @@
 import { elfData, SectionType } from "./elf.ts";
 import type { Elf, ElfSection } from "./elf.ts";
-import { SymbolTable } from "./symbol-table.ts";
+import { text } from "./little-endian.ts";
+import { symbolTableOf } from "./symbol-list.ts";
+import type { SymbolEntry, SymbolTable } from "./symbol-table.ts";
 
 const ENTRY_SIZE = 24;
 const SHN_UNDEF = 0;
@@ -27,36 +29,15 @@ export function readElfSymbols(bytes: Uint8Array, elf: Elf): SymbolTable | undef
   if (data === undefined || names === undefined) return undefined;
   const count = Math.min(Math.floor(data.length / ENTRY_SIZE), MAX_SYMBOLS);
   const view = new DataView(data.buffer, data.byteOffset, data.length);
-  const entries: { at: number; name: number; letter: number; address: number }[] = [];
+  const entries: SymbolEntry[] = [];
   for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
-    const letter = nmLetter(elf, view.getUint8(at + 4), view.getUint16(at + 6, true));
-    const name = view.getUint32(at, true);
-    if (letter === undefined || name >= names.length || names[name] === 0) continue;
+    const type = nmLetter(elf, view.getUint8(at + 4), view.getUint16(at + 6, true));
+    const nameAt = view.getUint32(at, true);
+    if (type === undefined || nameAt >= names.length || names[nameAt] === 0) continue;
     const address = view.getInt32(at + 12, true) * 2 ** 32 + view.getUint32(at + 8, true);
-    entries.push({ at, name, letter: letter.charCodeAt(0), address });
+    entries.push({ name: text(names, nameAt, MAX_NAME), type, address });
   }
-  entries.sort((a, b) => a.address - b.address || a.at - b.at);
-  return pack(entries, names);
-}
-
-function pack(
-  entries: readonly { name: number; letter: number; address: number }[],
-  names: Uint8Array,
-): SymbolTable {
-  const chunks: Uint8Array[] = [];
-  const nameOffsets = new Uint32Array(entries.length + 1);
-  for (const [i, { name, letter }] of entries.entries()) {
-    const field = names.subarray(name, name + MAX_NAME);
-    const end = field.indexOf(0);
-    const text = end < 0 ? field : field.subarray(0, end);
-    chunks.push(Uint8Array.of(letter), text);
-    nameOffsets[i + 1] = nameOffsets[i] + 1 + text.length;
-  }
-  return new SymbolTable({
-    addresses: Float64Array.from(entries, ({ address }) => address),
-    names: Buffer.concat(chunks),
-    nameOffsets,
-  });
+  return symbolTableOf(entries);
 }
 
 /** Undefined for what names no place: undefined symbols, files, sections. */

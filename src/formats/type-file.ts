@@ -1,0 +1,87 @@
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { parseBtf } from "./btf.ts";
+import { allElfNotes, elfSection, gnuBuildId, parseElf } from "./elf.ts";
+import { readElfSymbols } from "./elf-symbols.ts";
+import { parseIsf } from "./isf.ts";
+import type { SymbolTable } from "./symbol-table.ts";
+import type { TypeSource } from "./type-source.ts";
+
+/** What a file that somebody gives for a kernel without BTF tells of it. */
+export type TypeFile = {
+  readonly format: "btf" | "elf" | "isf";
+  readonly types: TypeSource;
+  /** At link addresses; undefined where the file has none. */
+  readonly symbols: SymbolTable | undefined;
+  /** Which kernel it belongs to, as far as the file says. */
+  readonly buildId: string | undefined;
+  readonly banner: string | undefined;
+};
+
+export type TypeFileResult =
+  | { readonly ok: true; readonly file: TypeFile }
+  | { readonly ok: false; readonly reason: string };
+
+const MAX_SIZE = 1024 * 1024 * 1024;
+
+/**
+ * Reads raw BTF (`/sys/kernel/btf/vmlinux`), an ELF kernel or object with a .BTF section, or a
+ * Volatility symbol file; any of them may be compressed with gzip or zstd.
+ */
+export function parseTypeFile(bytes: Uint8Array): TypeFileResult {
+  const unpacked = unpack(bytes);
+  if (typeof unpacked === "string") return { ok: false, reason: unpacked };
+  if (unpacked[0] === 0x9f && unpacked[1] === 0xeb) return fromBtf(unpacked, "btf");
+  if (Buffer.from(unpacked.subarray(0, 4)).equals(Buffer.from("\x7fELF"))) return fromElf(unpacked);
+  if (/^\s*\{/.test(Buffer.from(unpacked.subarray(0, 64)).toString("latin1"))) {
+    return fromIsf(unpacked);
+  }
+  return { ok: false, reason: "neither BTF, nor an ELF file, nor a Volatility symbol file" };
+}
+
+function unpack(bytes: Uint8Array): Uint8Array | string {
+  const magic = Buffer.from(bytes.subarray(0, 6)).toString("hex");
+  try {
+    if (magic.startsWith("1f8b")) return gunzipSync(bytes, { maxOutputLength: MAX_SIZE });
+    if (magic === "fd377a585a00") return "compressed with xz: decompress it first (xz -dk FILE)";
+    if (!magic.startsWith("28b52ffd")) return bytes;
+    return zstdDecompressSync(bytes, { maxOutputLength: MAX_SIZE });
+  } catch (error) {
+    return `damaged compression: ${(error as Error).message}`;
+  }
+}
+
+function fromBtf(
+  bytes: Uint8Array,
+  format: "btf" | "elf",
+  more?: Partial<TypeFile>,
+): TypeFileResult {
+  const parsed = parseBtf(bytes);
+  if (!parsed.ok) return { ok: false, reason: `BTF: ${parsed.reason}` };
+  const nothing = { symbols: undefined, buildId: undefined, banner: undefined };
+  return { ok: true, file: { format, types: parsed.btf, ...nothing, ...more } };
+}
+
+function fromElf(bytes: Uint8Array): TypeFileResult {
+  const parsed = parseElf(bytes);
+  if (!parsed.ok) return { ok: false, reason: `ELF: ${parsed.reason}` };
+  const section = elfSection(bytes, parsed.elf, ".BTF");
+  if (section === undefined) {
+    return {
+      ok: false,
+      reason: "the ELF file has no .BTF section (pahole -J adds one from DWARF)",
+    };
+  }
+  return fromBtf(section, "elf", {
+    symbols: readElfSymbols(bytes, parsed.elf),
+    buildId: gnuBuildId(allElfNotes(bytes, parsed.elf)),
+  });
+}
+
+function fromIsf(bytes: Uint8Array): TypeFileResult {
+  const parsed = parseIsf(bytes);
+  if (!parsed.ok) return { ok: false, reason: `symbol file: ${parsed.reason}` };
+  const { isf } = parsed;
+  const symbols = isf.symbols.size === 0 ? undefined : isf.symbols;
+  const { banner } = isf;
+  return { ok: true, file: { format: "isf", types: isf, symbols, buildId: undefined, banner } };
+}
