@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -136,10 +137,11 @@ async function startEndless(): Promise<{ launcher: ReturnType<typeof spawn>; com
   return { launcher: child, command: Number(String(line)) };
 }
 
+/** Runs still: in a container nobody may reap it, and then its entry stays as a zombie. */
 function alive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
   } catch {
     return false;
   }
