@@ -163,3 +163,38 @@ test("signals reach the command once", { timeout: 20_000 }, async () => {
     assert.equal(alive(command), false);
   }
 });
+
+/** The command lines of a document's shell examples, split at blanks, without comments. */
+function shownCommands(document: string): string[][] {
+  const text = readFileSync(join(root, document), "utf8");
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
+    .flatMap(([, block]) => block!.split("\n"))
+    .map((line) => line.replace(/ +#.*$/, "").trim())
+    .filter((line) => line.startsWith("kvmsec "))
+    .map((line) => line.split(/\s+/).slice(1));
+}
+
+test("every kvmsec line of the README is one that kvmsec understands", async () => {
+  const shown = shownCommands("README.md");
+  assert.notEqual(shown.length, 0);
+  for (const argv of shown) {
+    const built = await program(argv, io);
+    let command = built;
+    const words = [...argv];
+    for (;;) {
+      const next = command.commands.find((one) => one.name() === words[0]);
+      if (next === undefined) break;
+      command = next;
+      words.shift();
+    }
+    const line = `kvmsec ${argv.join(" ")}`;
+    assert.notEqual(command, built, `${line}: no such command`);
+    const { operands, unknown } = command.parseOptions(words);
+    assert.deepEqual(unknown, [], line);
+    const most = command.registeredArguments.some((one) => one.variadic)
+      ? Number.POSITIVE_INFINITY
+      : command.registeredArguments.length;
+    const least = command.registeredArguments.filter((one) => one.required).length;
+    assert.ok(operands.length >= least && operands.length <= most, line);
+  }
+});
