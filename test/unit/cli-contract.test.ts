@@ -147,12 +147,18 @@ function alive(pid: number): boolean {
   }
 }
 
-test("a command does not outlive a launcher that was killed", { timeout: 20_000 }, async () => {
-  const { launcher, command } = await startEndless();
-  assert.equal(alive(command), true);
-  launcher.kill("SIGKILL");
-  while (alive(command)) await new Promise((resolve) => setTimeout(resolve, 20));
-});
+test(
+  "a command does not outlive a launcher that was killed",
+  { timeout: 20_000 },
+  async ({ signal }) => {
+    const { launcher, command } = await startEndless();
+    assert.equal(alive(command), true);
+    launcher.kill("SIGKILL");
+    while (alive(command) && !signal.aborted)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(alive(command), false);
+  },
+);
 
 test("signals reach the command once", { timeout: 20_000 }, async () => {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
