@@ -1,0 +1,209 @@
+import type { GuestVirtual } from "../../base/address.ts";
+import { branchTarget, decodeInstruction } from "../../arch/x86/instruction.ts";
+import type { Kernel } from "../kernel.ts";
+import type { KernelFile } from "./kernel-file.ts";
+import { isPadding } from "./nops.ts";
+import type { PatchSite } from "./patch-sites.ts";
+
+const CALL = 0xe8;
+const JMP = 0xe9;
+const JMP8 = 0xeb;
+const RET = 0xc3;
+const LOCK = 0xf0;
+const DS_PREFIX = 0x3e;
+
+/** Where patched calls may lead that is no function of the image: asked of whoever knows owners. */
+export type LegalTargets = {
+  /** A live ftrace trampoline, or `ftrace_caller` and its kin. */
+  isTrampoline(target: GuestVirtual): boolean;
+  /** The first byte of a function of the kernel or a module. */
+  isFunction(target: GuestVirtual): boolean;
+};
+
+/** `static_call_return0`, whose calls become one instruction that zeroes the result. */
+const RETURN_ZERO = ["66664831c0", "2e2e2e31c0", "31c00f1f00"];
+
+/** Functions whose calls become one instruction (arch/x86/kernel/static_call.c, 7.0 and later). */
+const INLINED_CALLS: readonly { readonly form: string; readonly name: RegExp }[] = [
+  { form: "67480fb93a", name: /^__WARN_trap$/m },
+  { form: "3e3ec60700", name: /queued_spin_unlock$/m },
+];
+
+/** Instructions that stand inline for paravirtual operations on bare metal (paravirt_patch.c). */
+const INLINE_OPERATIONS = new Set([
+  "fa",
+  "fb",
+  "9c58",
+  "579d",
+  "509d",
+  "0f20d0",
+  "0f20d8",
+  "0f22df",
+  "0f22d7",
+  "0f09",
+  "4889f8",
+  "89f8",
+  "c60700",
+  "31c0",
+  "0f0107",
+  "0f01f8",
+  "480f07",
+  "f390",
+  "c3",
+]);
+
+/** Decides whether what stands at a patch site is one of the forms that the kernel itself writes. */
+export class LegalForms {
+  readonly #kernel: Kernel;
+  readonly #file: KernelFile;
+  readonly #targets: LegalTargets;
+
+  constructor(kernel: Kernel, file: KernelFile, targets: LegalTargets) {
+    this.#kernel = kernel;
+    this.#file = file;
+    this.#targets = targets;
+  }
+
+  /** See LegalTargets. */
+  isFunction(target: GuestVirtual): boolean {
+    return this.#targets.isFunction(target);
+  }
+
+  /** `code[at]` is what the guest has at `address`; `original` what the file has at the site. */
+  allows(
+    site: PatchSite,
+    code: Uint8Array,
+    at: number,
+    address: GuestVirtual,
+    original: Uint8Array,
+  ): boolean {
+    const end = at + original.length;
+    switch (site.kind) {
+      case "return":
+        return this.#isReturn(code, at, end, address);
+      case "retpoline":
+        return this.#isIndirectBranch(code, at, end, address);
+      case "mcount":
+        return isPadding(code, at, end) || this.#callsTrampoline(code, at, address);
+      case "static-call":
+        return this.#isStaticCall(site, code, at, end, address);
+      case "jump-label":
+        return isPadding(code, at, end) || jumpTarget(code, at, address) === site.detail;
+      case "lock":
+        return code[at] === LOCK || code[at] === DS_PREFIX;
+      case "endbr":
+        return decodesAsNop(code, at, end);
+      case "paravirt":
+        return this.#isParavirt(code, at, end, address);
+      default:
+        return this.#isConstant(site, code, at);
+    }
+  }
+
+  /** `ret` with breakpoints behind, or a jump to one of the return thunks. */
+  #isReturn(code: Uint8Array, at: number, end: number, address: GuestVirtual): boolean {
+    if (code[at] === RET) return isPadding(code, at + 1, end);
+    return /return_thunk/.test(this.#nameAt(jumpTarget(code, at, address)));
+  }
+
+  /** The register branch itself, perhaps behind lfence and a condition, or another thunk. */
+  #isIndirectBranch(code: Uint8Array, at: number, end: number, address: GuestVirtual): boolean {
+    let place = at;
+    // A conditional jump to a thunk becomes the inverse condition over the branch.
+    if ((code[place] & 0xf0) === 0x70) place += 2;
+    if (code[place] === 0x0f && code[place + 1] === 0xae && code[place + 2] === 0xe8) place += 3;
+    const branch = decodeInstruction(code, place);
+    if (branch === undefined || place + branch.length > end) return false;
+    const byRegister = branch.opcode === 0xff && [2, 4].includes((branch.modrm >>> 3) & 7);
+    if (byRegister && branch.modrm >= 0xc0) return isPadding(code, place + branch.length, end);
+    const target = branchTarget(code, place, address + (place - at), branch);
+    const thunk = /^__x86_indirect_(its_|call_|jump_)?thunk/.test(this.#nameAt(target));
+    return thunk && isPadding(code, place + branch.length, end);
+  }
+
+  #callsTrampoline(code: Uint8Array, at: number, address: GuestVirtual): boolean {
+    if (code[at] !== CALL && code[at] !== JMP) return false;
+    return this.#targets.isTrampoline(nearTarget(code, at, address));
+  }
+
+  /** The key's own function and no other; or what stands for doing nothing. */
+  #isStaticCall(
+    { detail }: PatchSite,
+    code: Uint8Array,
+    at: number,
+    end: number,
+    address: GuestVirtual,
+  ): boolean {
+    if (isPadding(code, at, end) || this.#isReturn(code, at, end, address)) return true;
+    const text = Buffer.from(code.buffer, code.byteOffset + at, end - at).toString("hex");
+    if (RETURN_ZERO.some((form) => text.startsWith(form))) return true;
+    const func = this.#kernel.readerOf("static_call_key", "func")?.(detail);
+    const inlined = INLINED_CALLS.find(({ form }) => form === text);
+    if (inlined !== undefined) return inlined.name.test(this.#nameAt(func ?? Number.NaN));
+    const conditional = code[at] === 0x0f && (code[at + 1] & 0xf0) === 0x80;
+    const place = conditional ? at + 1 : at;
+    if (!conditional && code[at] !== CALL && code[at] !== JMP) return false;
+    const target = nearTarget(code, place, address + (place - at));
+    return target === func || this.#nameAt(target).startsWith("__SCT__");
+  }
+
+  /** A direct call, a jump, or the native instruction; NOPs fill the rest. */
+  #isParavirt(code: Uint8Array, at: number, end: number, address: GuestVirtual): boolean {
+    if (isPadding(code, at, end)) return true;
+    if (code[at] === CALL || code[at] === JMP) {
+      const target = nearTarget(code, at, address);
+      return this.#targets.isFunction(target) && isPadding(code, at + 5, end);
+    }
+    for (let length = 1; length <= 4 && at + length <= end; length++) {
+      const text = Buffer.from(code.buffer, code.byteOffset + at, length).toString("hex");
+      if (INLINE_OPERATIONS.has(text) && isPadding(code, at + length, end)) return true;
+    }
+    return false;
+  }
+
+  /** Immediates that hold the value of a variable; they are data, and nothing jumps to them. */
+  #isConstant({ kind, detail }: PatchSite, code: Uint8Array, at: number): boolean {
+    const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+    // A macro's name (`__futex_queues`) is in no symbol table: any value will do.
+    if (detail !== detail) return true;
+    if (kind === "runtime-ptr") {
+      return view.getBigUint64(at, true) === this.#kernel.space.u64(detail);
+    }
+    const value = this.#kernel.space.u32(detail);
+    return kind === "runtime-mask"
+      ? view.getUint32(at, true) === value
+      : code[at] === (value & 0xff);
+  }
+
+  /** Name of the symbol that begins at `target`, of the file's own functions. */
+  #nameAt(target: GuestVirtual): string {
+    if (target !== target || this.#file.bytes(target, 1) === undefined) return "";
+    const { first, end } = this.#kernel.symbols.range(target, target + 1);
+    const names: string[] = [];
+    for (let index = first; index < end && names.length < 8; index++) {
+      names.push(this.#kernel.symbols.name(index));
+    }
+    return names.join("\n");
+  }
+}
+
+/** Target of a five-byte call or jump. */
+function nearTarget(code: Uint8Array, at: number, address: GuestVirtual): GuestVirtual {
+  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+  return address + 5 + view.getInt32(at + 1, true);
+}
+
+/** Target of a jump of two or five bytes, NaN for anything else. */
+function jumpTarget(code: Uint8Array, at: number, address: GuestVirtual): GuestVirtual {
+  if (code[at] === JMP) return nearTarget(code, at, address);
+  if (code[at] !== JMP8) return Number.NaN;
+  return address + 2 + ((code[at + 1] << 24) >> 24);
+}
+
+/** `endbr64` that nothing jumps to becomes a NOP of four bytes (gen_endbr_poison). */
+function decodesAsNop(code: Uint8Array, at: number, end: number): boolean {
+  const instruction = decodeInstruction(code, at);
+  return (
+    instruction?.length === end - at && instruction.map === "0f" && instruction.opcode === 0x1f
+  );
+}

@@ -1,0 +1,148 @@
+import type { GuestVirtual } from "../../base/address.ts";
+import type { Kernel } from "../kernel.ts";
+import type { KernelFile, Section } from "./kernel-file.ts";
+
+/** Why the kernel may change its own text at a place. */
+export type SiteKind =
+  | "return"
+  | "retpoline"
+  | "mcount"
+  | "static-call"
+  | "jump-label"
+  | "lock"
+  | "endbr"
+  | "paravirt"
+  | "runtime-ptr"
+  | "runtime-shift"
+  | "runtime-mask";
+
+/** One such place. */
+export type PatchSite = {
+  readonly kind: SiteKind;
+  readonly address: GuestVirtual;
+  readonly length: number;
+  /** Jump label: where it may jump. Static call: its key. Runtime constant: its variable. */
+  readonly detail: GuestVirtual;
+};
+
+/** Some 180,000 in a distribution's kernel. */
+const MAX_ENTRIES = 2_000_000;
+const MIN_BRANCH = 5;
+
+/** Collects every site from the tables of the kernel file, by address. */
+export function patchSites(kernel: Kernel, file: KernelFile): Map<GuestVirtual, PatchSite> {
+  const sites = new Map<GuestVirtual, PatchSite>();
+  const add = (site: PatchSite): void => {
+    if (sites.size < MAX_ENTRIES) sites.set(site.address, site);
+  };
+  for (const site of relativeSites(file, ".smp_locks", "lock", 1)) add(site);
+  for (const site of relativeSites(file, ".ibt_endbr_seal", "endbr", 4)) add(site);
+  for (const site of mcountSites(kernel, file)) add(site);
+  for (const site of paravirtSites(kernel, file)) add(site);
+  for (const site of runtimeConstants(kernel, file)) add(site);
+  for (const site of jumpLabels(kernel, file)) add(site);
+  for (const site of relativeSites(file, ".return_sites", "return", MIN_BRANCH)) add(site);
+  for (const site of relativeSites(file, ".retpoline_sites", "retpoline", MIN_BRANCH)) add(site);
+  for (const site of staticCalls(kernel, file)) add(site);
+  for (const site of staticCallTrampolines(kernel)) add(site);
+  return sites;
+}
+
+/** A table between two symbols (include/asm-generic/vmlinux.lds.h). */
+function between(kernel: Kernel, start: string, stop: string): Section | undefined {
+  const from = kernel.symbol(start);
+  const size = kernel.symbol(stop) - from;
+  return size > 0 ? { start: from, size } : undefined;
+}
+
+/** Tables of 32-bit distances, each from the entry itself. */
+function* relativeSites(
+  file: KernelFile,
+  name: string,
+  kind: SiteKind,
+  length: number,
+): Generator<PatchSite> {
+  const section = file.sections.get(name);
+  for (const entry of entries(section, 4)) {
+    yield { kind, address: entry + file.i32(entry), length, detail: Number.NaN };
+  }
+}
+
+/** `__mcount_loc`: addresses of the calls to `__fentry__`, made NOPs at boot. */
+function* mcountSites(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+  const table = between(kernel, "__start_mcount_loc", "__stop_mcount_loc");
+  for (const entry of entries(table, 8)) {
+    yield { kind: "mcount", address: file.pointer(entry), length: 5, detail: Number.NaN };
+  }
+}
+
+/** struct paravirt_patch_site, until 6.8 made them alternatives. */
+function* paravirtSites(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+  const { types } = kernel;
+  if (!types.has("paravirt_patch_site", "len")) return;
+  const instr = types.offset("paravirt_patch_site", "instr");
+  const len = types.offset("paravirt_patch_site", "len");
+  const size = types.size("paravirt_patch_site");
+  const section = file.sections.get(".parainstructions");
+  // The last entry goes without the padding that aligns the next.
+  const padded = section && { start: section.start, size: section.size + size - 1 };
+  for (const entry of entries(padded, size)) {
+    const length = file.i32(entry + len) & 0xff;
+    const address = file.pointer(entry + instr);
+    yield { kind: "paravirt", address, length, detail: Number.NaN };
+  }
+}
+
+/** struct static_call_site: the call, and its key with flags in the two low bits. */
+function* staticCalls(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+  const table = between(kernel, "__start_static_call_sites", "__stop_static_call_sites");
+  for (const entry of entries(table, 8)) {
+    const address = entry + file.i32(entry);
+    const key = entry + 4 + file.i32(entry + 4);
+    const detail = key - (((key % 4) + 4) % 4);
+    yield { kind: "static-call", address, length: MIN_BRANCH, detail };
+  }
+}
+
+/** `__SCT__name` jumps to what the key `__SCK__name` holds (arch/x86/include/asm/static_call.h). */
+function* staticCallTrampolines({ symbols }: Kernel): Generator<PatchSite> {
+  for (const index of symbols.startingWith("__SCT__")) {
+    const { name, address } = symbols.entry(index);
+    const detail = symbols.address(name.replace("__SCT__", "__SCK__"));
+    yield { kind: "static-call", address, length: MIN_BRANCH, detail };
+  }
+}
+
+/** struct jump_entry: code and target as distances from the fields themselves. */
+function* jumpLabels(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+  const table = between(kernel, "__start___jump_table", "__stop___jump_table");
+  for (const entry of entries(table, 16)) {
+    const address = entry + file.i32(entry);
+    const detail = entry + 4 + file.i32(entry + 4);
+    const first = (file.i32(address) || 0) & 0xff;
+    // Compiled in as a jump or NOP of two bytes (since 5.14), or of five.
+    const length = first === 0xeb || first === 0x66 ? 2 : 5;
+    yield { kind: "jump-label", address, length, detail };
+  }
+}
+
+/** Sections `runtime_KIND_VARIABLE` (since 6.11): immediates that boot replaces by a value. */
+function* runtimeConstants(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+  const lengths = { ptr: 8, shift: 1, mask: 4 } as const;
+  for (const [name, section] of file.sections) {
+    const match = /^runtime_(ptr|shift|mask)_(\w+)$/.exec(name);
+    if (match === null) continue;
+    const kind = match[1] as keyof typeof lengths;
+    const detail = kernel.symbol(match[2]);
+    for (const entry of entries(section, 4)) {
+      const address = entry + file.i32(entry);
+      yield { kind: `runtime-${kind}`, address, length: lengths[kind], detail };
+    }
+  }
+}
+
+function* entries(section: Section | undefined, size: number): Generator<GuestVirtual> {
+  if (section === undefined) return;
+  const count = Math.min(Math.floor(section.size / size), MAX_ENTRIES);
+  for (let index = 0; index < count; index++) yield section.start + index * size;
+}

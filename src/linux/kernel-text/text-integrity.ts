@@ -1,0 +1,184 @@
+import { decodeInstruction } from "../../arch/x86/instruction.ts";
+import { PAGE_SIZE } from "../../base/address.ts";
+import type { GuestVirtual } from "../../base/address.ts";
+import type { Kernel } from "../kernel.ts";
+import { alternatives } from "./alternatives.ts";
+import type { Alternative } from "./alternatives.ts";
+import type { KernelFile, Section } from "./kernel-file.ts";
+import { LegalForms } from "./legal-forms.ts";
+import type { LegalTargets } from "./legal-forms.ts";
+import { patchSites } from "./patch-sites.ts";
+import type { PatchSite } from "./patch-sites.ts";
+import { TextMatcher } from "./text-match.ts";
+import type { SeenCode } from "./text-match.ts";
+
+/** Longest thing that is patched: an alternative's length is one byte. */
+const REACH = 256;
+/** Unexplained bytes this near to each other are one change. */
+const JOIN = 16;
+
+/** Bytes that neither the file nor any legal patch explains. */
+export type TextChange = {
+  readonly address: GuestVirtual;
+  readonly expected: Uint8Array;
+  readonly seen: Uint8Array;
+};
+
+/**
+ * Explains a guest's kernel text byte by byte from the file that it booted. Pages that were
+ * explained once are remembered as they were then, so that a second look only compares them.
+ */
+export class TextIntegrity {
+  readonly #kernel: Kernel;
+  readonly #file: KernelFile;
+  readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
+  readonly #siteAddresses: Float64Array;
+  readonly #alternatives: ReadonlyMap<GuestVirtual, Alternative[]>;
+  readonly #alternativeAddresses: Float64Array;
+  readonly #verified = new Map<GuestVirtual, Buffer>();
+
+  constructor(kernel: Kernel, file: KernelFile) {
+    this.#kernel = kernel;
+    this.#file = file;
+    this.#sites = patchSites(kernel, file);
+    this.#siteAddresses = Float64Array.from(this.#sites.keys()).toSorted();
+    this.#alternatives = alternatives(kernel, file);
+    this.#alternativeAddresses = Float64Array.from(this.#alternatives.keys()).toSorted();
+  }
+
+  /**
+   * What in a section is unexplained. `unread` is told of each page that is not in memory.
+   * `targets` says where patched calls may lead at this moment.
+   */
+  changes(
+    section: Section,
+    targets: LegalTargets,
+    unread: (page: GuestVirtual) => void,
+  ): TextChange[] {
+    const forms = new LegalForms(this.#kernel, this.#file, targets);
+    const matcher = new TextMatcher(this.#file, this.#sites, forms);
+    const changes: TextChange[] = [];
+    const end = section.start + section.size;
+    for (let page = section.start; page < end; page += PAGE_SIZE) {
+      const length = Math.min(PAGE_SIZE, end - page);
+      const view = this.#view(page, length);
+      if (view === undefined) unread(page);
+      else if (this.#verified.get(page)?.equals(view) !== true) {
+        // A copy: the guest may write while it is explained.
+        const seen = Buffer.from(view);
+        const found = this.#explain(page, seen, matcher, forms);
+        if (found.length === 0) this.#verified.set(page, seen);
+        changes.push(...found);
+      }
+    }
+    return changes;
+  }
+
+  /** The page as the guest has it now, translated anew: a remapped page is not overlooked. */
+  #view(page: GuestVirtual, length: number): Uint8Array | undefined {
+    const { space } = this.#kernel;
+    const at = space.memory.offsetOf(space.physical(page));
+    return at < 0 ? undefined : space.memory.u8.subarray(at, at + length);
+  }
+
+  #explain(
+    page: GuestVirtual,
+    seen: Buffer,
+    matcher: TextMatcher,
+    forms: LegalForms,
+  ): TextChange[] {
+    const expected = this.#file.bytes(page, seen.length);
+    if (expected === undefined || seen.equals(expected)) return [];
+    const around = this.#around(page, seen);
+    const unexplained: number[] = [];
+    for (let at = 0; at < seen.length; at++) {
+      if (seen[at] === expected[at]) continue;
+      const end = this.#explainedTo(page + at, around, matcher, forms);
+      if (end > page + at) at = end - page - 1;
+      else unexplained.push(at);
+    }
+    return joined(unexplained).map(({ from, to }) => ({
+      address: page + from,
+      expected: expected.slice(from, to),
+      seen: Uint8Array.from(seen.subarray(from, to)),
+    }));
+  }
+
+  /** The page with what lies before and behind it, since instructions cross pages. */
+  #around(page: GuestVirtual, seen: Buffer): SeenCode {
+    const code = new Uint8Array(REACH + seen.length + REACH);
+    this.#kernel.space.copy(page - REACH, code.subarray(0, REACH));
+    code.set(seen, REACH);
+    this.#kernel.space.copy(page + seen.length, code.subarray(REACH + seen.length));
+    return { code, base: page - REACH };
+  }
+
+  /** The end of the legal patch that covers `address`, or `address` where there is none. */
+  #explainedTo(
+    address: GuestVirtual,
+    seen: SeenCode,
+    matcher: TextMatcher,
+    forms: LegalForms,
+  ): GuestVirtual {
+    const group = this.#alternativesAt(address);
+    if (group !== undefined && matcher.matchesAlternative(seen, group)) {
+      return group[0].address + Math.max(...group.map(({ length }) => length));
+    }
+    const site = this.#siteAt(address);
+    if (site === undefined) return address;
+    const length = this.#lengthOf(site);
+    const original = this.#file.bytes(site.address, length);
+    if (original === undefined || address >= site.address + length) return address;
+    const at = site.address - seen.base;
+    if (at < 0 || at + length > seen.code.length) return address;
+    const legal = forms.allows(site, seen.code, at, site.address, original);
+    return legal ? site.address + length : address;
+  }
+
+  /** Branches to thunks are five bytes, or six with a prefix or a condition. */
+  #lengthOf(site: PatchSite): number {
+    if (site.kind !== "retpoline" && site.kind !== "static-call") return site.length;
+    const original = this.#file.bytes(site.address, 16);
+    const length = original === undefined ? 0 : (decodeInstruction(original, 0)?.length ?? 0);
+    // A `cs` prefix may stand for room behind the call: `call; nop` (5.15 to 6.1).
+    return Math.max(site.length, length);
+  }
+
+  #alternativesAt(address: GuestVirtual): readonly Alternative[] | undefined {
+    const addresses = this.#alternativeAddresses;
+    for (let index = lastAtOrBelow(addresses, address); index >= 0; index--) {
+      const start = addresses[index];
+      if (address - start >= REACH) return undefined;
+      const group = this.#alternatives.get(start) ?? [];
+      if (group.some(({ length }) => address < start + length)) return group;
+    }
+    return undefined;
+  }
+
+  #siteAt(address: GuestVirtual): PatchSite | undefined {
+    const index = lastAtOrBelow(this.#siteAddresses, address);
+    return index < 0 ? undefined : this.#sites.get(this.#siteAddresses[index]);
+  }
+}
+
+function lastAtOrBelow(sorted: Float64Array, value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle] <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** Runs of offsets, where near ones belong together. */
+function joined(offsets: readonly number[]): { from: number; to: number }[] {
+  const runs: { from: number; to: number }[] = [];
+  for (const offset of offsets) {
+    const last = runs.at(-1);
+    if (last !== undefined && offset - last.to < JOIN) last.to = offset + 1;
+    else runs.push({ from: offset, to: offset + 1 });
+  }
+  return runs;
+}
