@@ -1,5 +1,7 @@
 import type { Check } from "./check.ts";
+import { kernelRodata } from "./kernel-rodata.ts";
+import { kernelText } from "./kernel-text.ts";
 import { syscallTable } from "./syscall-table.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
-export const checks: readonly Check[] = [syscallTable];
+export const checks: readonly Check[] = [kernelText, kernelRodata, syscallTable];

@@ -1,4 +1,5 @@
 import type { Kernel } from "../linux/kernel.ts";
+import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 
 /** A value computed at the first use in a sweep, and once only. */
 export type Fact<T> = { readonly make: (facts: SweepFacts) => T };
@@ -12,8 +13,10 @@ export function fact<T>(make: (facts: SweepFacts) => T): Fact<T> {
 export type HostKnowledge = {
   /** Registers of each vCPU, where a channel to them exists (QMP, a dump's notes). */
   readonly processors?: readonly Processor[];
-  /** The guest's own kernel file, uncompressed ELF, matched by build id. */
-  readonly kernelFile?: Uint8Array;
+  /** Comparison with the guest's own kernel file, matched by build id. It remembers what it verified. */
+  readonly text?: TextIntegrity;
+  /** Why there is none. */
+  readonly textMissing?: string;
 };
 
 export type Processor = {

@@ -10,6 +10,8 @@ export type QemuArguments = {
   readonly backends: readonly MemoryBackend[];
   /** Unix sockets that serve QMP. */
   readonly qmpSockets: readonly string[];
+  /** The file given with `-kernel`. */
+  readonly kernel: string | undefined;
   /** `max-ram-below-4g` of the machine, in bytes. */
   readonly maxRamBelow4g: number | undefined;
 };
@@ -42,6 +44,7 @@ export function parseQemuArguments(argv: readonly string[]): QemuArguments {
     ),
     backends: all(options, "object").flatMap(memoryBackend),
     qmpSockets: qmpSockets(options),
+    kernel: lastOf(options, "kernel"),
     maxRamBelow4g: parseSize(keyed(machine, "max-ram-below-4g") ?? "", 1),
   };
 }

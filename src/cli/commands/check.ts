@@ -5,6 +5,7 @@ import type { Finding } from "../../checks/finding.ts";
 import { checks } from "../../checks/registry.ts";
 import { sweep } from "../../checks/sweep.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
+import { findKernelText } from "../../vm/kernel-file.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { durationText, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
@@ -15,6 +16,7 @@ type Options = ViewOptions & {
   readonly list?: boolean;
   readonly only?: string;
   readonly skip?: string;
+  readonly kernelFile?: string;
 };
 
 /** `kvmsec check`: one full sweep; exit status 1 where something is wrong, 4 where not all was seen. */
@@ -23,6 +25,7 @@ export const define: CommandModule["define"] = (command, io) => {
     .option("--list", "list the checks instead")
     .option("--only <ids>", "run these checks only (comma-separated)")
     .option("--skip <ids>", "leave these checks out")
+    .option("--kernel-file <file>", "the vmlinuz or vmlinux that the guest booted")
     .option("--json", "one JSON document")
     .action(async (target: string | undefined, options: Options) => {
       if (options.list === true) return list(io, options);
@@ -30,7 +33,8 @@ export const define: CommandModule["define"] = (command, io) => {
         throw usageError("KVMSEC_TARGET_MISSING", "Which guest? No target was given.");
       }
       using guest = await attachWith(target, options);
-      const result = sweep(guest.kernel, chosen(options));
+      const text = findKernelText(guest, options.kernelFile);
+      const result = sweep(guest.kernel, chosen(options), text);
       guest.requireAlive();
       if (options.json === true) {
         await writeDocument(io, "kvmsec.check/1", { ...documentHead(guest), ...json(result) });

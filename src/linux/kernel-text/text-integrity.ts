@@ -74,6 +74,30 @@ export class TextIntegrity {
     return changes;
   }
 
+  /** A section of the kernel file, where it lies in this guest. */
+  section(name: string): Section | undefined {
+    return this.#file.sections.get(name);
+  }
+
+  /** Where constant data differ from the file's. No patch is legal there. */
+  dataChanges({ start, size }: Section): { changes: TextChange[]; unread: number } {
+    const changes: TextChange[] = [];
+    let unread = 0;
+    const end = start + size;
+    for (let from = start; from < end;) {
+      const pageEnd = (Math.floor(from / PAGE_SIZE) + 1) * PAGE_SIZE;
+      const length = Math.min(pageEnd, end) - from;
+      const view = this.#view(from, length);
+      const expected = this.#file.bytes(from, length);
+      if (view === undefined || expected === undefined) unread += length;
+      else if (Buffer.compare(view, expected) !== 0) {
+        changes.push(...differences(from, expected, Buffer.from(view)));
+      }
+      from += length;
+    }
+    return { changes, unread };
+  }
+
   /** The page as the guest has it now, translated anew: a remapped page is not overlooked. */
   #view(page: GuestVirtual, length: number): Uint8Array | undefined {
     const { space } = this.#kernel;
@@ -97,11 +121,7 @@ export class TextIntegrity {
       if (end > page + at) at = end - page - 1;
       else unexplained.push(at);
     }
-    return joined(unexplained).map(({ from, to }) => ({
-      address: page + from,
-      expected: expected.slice(from, to),
-      seen: Uint8Array.from(seen.subarray(from, to)),
-    }));
+    return changesAt(page, unexplained, expected, seen);
   }
 
   /** The page with what lies before and behind it, since instructions cross pages. */
@@ -170,6 +190,25 @@ function lastAtOrBelow(sorted: Float64Array, value: number): number {
     else high = middle;
   }
   return low - 1;
+}
+
+function differences(start: GuestVirtual, expected: Uint8Array, seen: Buffer): TextChange[] {
+  const offsets: number[] = [];
+  for (let at = 0; at < seen.length; at++) if (seen[at] !== expected[at]) offsets.push(at);
+  return changesAt(start, offsets, expected, seen);
+}
+
+function changesAt(
+  start: GuestVirtual,
+  offsets: readonly number[],
+  expected: Uint8Array,
+  seen: Uint8Array,
+): TextChange[] {
+  return joined(offsets).map(({ from, to }) => ({
+    address: start + from,
+    expected: expected.slice(from, to),
+    seen: Uint8Array.from(seen.subarray(from, to)),
+  }));
 }
 
 /** Runs of offsets, where near ones belong together. */
