@@ -81,7 +81,15 @@ function fromIsf(bytes: Uint8Array): TypeFileResult {
   const parsed = parseIsf(bytes);
   if (!parsed.ok) return { ok: false, reason: `symbol file: ${parsed.reason}` };
   const { isf } = parsed;
-  const symbols = isf.symbols.size === 0 ? undefined : isf.symbols;
-  const { banner } = isf;
-  return { ok: true, file: { format: "isf", types: isf, symbols, buildId: undefined, banner } };
+  const file = {
+    format: "isf" as const,
+    types: isf,
+    buildId: undefined,
+    banner: isf.banner,
+    /** Made when asked for: a kernel's file has 110,000. */
+    get symbols() {
+      return isf.symbols.size === 0 ? undefined : isf.symbols;
+    },
+  };
+  return { ok: true, file };
 }
