@@ -1,7 +1,8 @@
 import type { Check } from "./check.ts";
+import { kernelPages } from "./kernel-pages.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
 import { syscallTable } from "./syscall-table.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
-export const checks: readonly Check[] = [kernelText, kernelRodata, syscallTable];
+export const checks: readonly Check[] = [kernelText, kernelRodata, kernelPages, syscallTable];

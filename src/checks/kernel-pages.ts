@@ -1,0 +1,131 @@
+import { visitKernelPages } from "../arch/x86/mapped-ranges.ts";
+import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
+import type { Check, CheckContext } from "./check.ts";
+import { codeOwners } from "./code-owners.ts";
+
+const PAGE = 4096;
+/** Executable pages that are looked at one by one; a kernel with its modules has some 10,000. */
+const MAX_PAGES = 1 << 20;
+
+type Run = { start: GuestVirtual; size: number; physical: GuestPhysical };
+type Owned = (page: GuestVirtual) => boolean;
+
+/** Every executable kernel page has an owner, none can be written, and text has no writable alias. */
+export const kernelPages: Check = {
+  id: "kernel-pages",
+  proves:
+    "No kernel page is writable and executable, every executable one belongs to the kernel, a module or code that the kernel is known to have made, and no writable mapping leads to kernel text.",
+  reads: "the kernel half of the page tables; modules; BPF, ftrace and kprobe code",
+  attack: ["T1014", "T1547.006"],
+  limits:
+    "Sees the tables of init_mm: code that is only mapped in one process's own kernel half is not among them.",
+  run(context) {
+    const { kernel, facts } = context;
+    const owners = facts.get(codeOwners);
+    for (const problem of owners.problems) context.unseen(problem);
+    const trampoline = realModeCode(context);
+    const owned: Owned = (page) =>
+      owners.ownerOf(page)?.part === "text" ||
+      owners.ownerOf(page)?.part === "init_text" ||
+      (page >= trampoline.start && page < trampoline.start + trampoline.size);
+    const found = survey(context, owned);
+    if (!found.whole) context.unseen("the page tables are larger than any kernel's");
+    context.cover(found.executable);
+    for (const run of found.writable) {
+      reportRun(
+        context,
+        "writable",
+        run,
+        `Kernel memory at ${kernel.format(run.start)} is both writable and executable.`,
+      );
+    }
+    for (const run of found.ownerless) {
+      reportRun(
+        context,
+        "ownerless",
+        run,
+        `Executable kernel memory at ${kernel.format(run.start)} belongs to nobody.`,
+      );
+    }
+    for (const run of found.aliases) {
+      reportRun(
+        context,
+        "alias",
+        run,
+        `Kernel text can be written through a second mapping at ${kernel.format(run.start)}.`,
+      );
+    }
+  },
+};
+
+type Survey = {
+  readonly whole: boolean;
+  readonly executable: number;
+  readonly writable: readonly Run[];
+  readonly ownerless: readonly Run[];
+  readonly aliases: readonly Run[];
+};
+
+function survey({ kernel }: CheckContext, owned: Owned): Survey {
+  const { memory, space, image } = kernel;
+  const textEnd = image.physical + (kernel.requireSymbol("_etext") - image.virtual);
+  const found = { writable: [] as Run[], ownerless: [] as Run[], aliases: [] as Run[] };
+  let executable = 0;
+  const visit = (
+    start: GuestVirtual,
+    size: number,
+    physical: GuestPhysical,
+    mayWrite: boolean,
+    mayExecute: boolean,
+  ): void => {
+    const overlapsText = physical < textEnd && physical + size > image.physical;
+    if (mayWrite && overlapsText) add(found.aliases, start, size, physical);
+    if (!mayExecute) return;
+    if (mayWrite) add(found.writable, start, size, physical);
+    for (let at = 0; at < size && executable < MAX_PAGES; at += PAGE) {
+      executable++;
+      if (!owned(start + at)) add(found.ownerless, start + at, PAGE, physical + at);
+    }
+  };
+  const { folding, tables } = space;
+  const whole = visitKernelPages(memory, folding, tables, kernel.budget(), visit);
+  return { ...found, whole: whole && executable < MAX_PAGES, executable };
+}
+
+/** Neighbours become one run. */
+function add(runs: Run[], start: GuestVirtual, size: number, physical: GuestPhysical): void {
+  const last = runs.at(-1);
+  if (last !== undefined && last.start + last.size === start) last.size += size;
+  else runs.push({ start, size, physical });
+}
+
+/** Code for waking processors, in the first MiB (arch/x86/realmode/init.c): small, and not writable. */
+function realModeCode({ kernel }: CheckContext): { start: GuestVirtual; size: number } {
+  const start = kernel.space.pointer(kernel.symbol("real_mode_header"));
+  const size = kernel.symbol("real_mode_blob_end") - kernel.symbol("real_mode_blob");
+  const low = kernel.space.physical(start);
+  const believable = low >= 0 && low < 0x10_0000 && size > 0 && size <= 0x2_0000;
+  return believable ? { start, size } : { start: Number.NaN, size: 0 };
+}
+
+function reportRun(
+  context: CheckContext,
+  kind: "writable" | "ownerless" | "alias",
+  { start, size, physical }: Run,
+  title: string,
+): void {
+  const { kernel, facts } = context;
+  const code = kernel.space.bytes(start, Math.min(size, 32));
+  context.report({
+    severity: "critical",
+    confidence: kind === "ownerless" ? "medium" : "high",
+    title,
+    subject: { kind, address: kernel.format(start) },
+    evidence: {
+      size,
+      physical: `0x${physical.toString(16)}`,
+      near: facts.get(codeOwners).describe(start),
+      bytes: code === undefined ? null : Buffer.from(code).toString("hex"),
+    },
+  });
+}
