@@ -13,8 +13,8 @@ import { ModuleSymbols } from "./module-symbols.ts";
 
 /** To whom a kernel address belongs, and what lies there. */
 export type CodeOwner = {
-  readonly kind: "kernel" | "module" | GeneratedCode["kind"];
-  /** `vmlinux`, a module's name, or the kind again. */
+  readonly kind: "kernel" | "module" | "freed" | GeneratedCode["kind"];
+  /** `vmlinux`, a module's name, or the kind again. `freed` is what the image had for booting only. */
   readonly name: string;
   /** The section of the image or module; generated code is all `text`. */
   readonly part: KernelSectionName | ModulePartKind;
@@ -73,7 +73,15 @@ export class CodeOwners {
   ownerOf(address: GuestVirtual): CodeOwner | undefined {
     const section = this.#sections.at(address);
     if (section !== undefined) {
-      return symbolOwner("kernel", "vmlinux", section.name, this.kernel.symbols, address);
+      const freed = section.name === "freed";
+      const kind = freed ? "freed" : "kernel";
+      return symbolOwner(
+        kind,
+        freed ? kind : "vmlinux",
+        section.name,
+        this.kernel.symbols,
+        address,
+      );
     }
     const range = this.#moduleRanges.at(address);
     if (range !== undefined) {
@@ -108,7 +116,7 @@ export class CodeOwners {
 }
 
 function symbolOwner(
-  kind: "kernel" | "module",
+  kind: CodeOwner["kind"],
   name: string,
   part: CodeOwner["part"],
   symbols: SymbolTable | undefined,

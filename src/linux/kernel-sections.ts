@@ -8,6 +8,7 @@ export type KernelSectionName =
   | "ro_after_init"
   | "data"
   | "init"
+  | "freed"
   | "bss"
   | "image";
 
@@ -31,7 +32,7 @@ const BOUNDARIES: readonly (readonly [symbol: string, name: KernelSectionName | 
 ];
 
 /**
- * Sections of the image. The init sections are left out once the kernel runs: their pages have
+ * Sections of the image. Once the kernel runs, its init sections are `freed`: their pages have
  * been given back, and belong to whoever got them.
  */
 export function kernelSections(kernel: Kernel): KernelSection[] {
@@ -41,8 +42,8 @@ export function kernelSections(kernel: Kernel): KernelSection[] {
   const running = isRunning(kernel);
   return known.flatMap(({ start, name }, index) => {
     const end = known[index + 1]?.start;
-    const absent = name === undefined || end === undefined || (name === "init" && running);
-    return absent ? [] : [{ start, end, name }];
+    if (name === undefined || end === undefined) return [];
+    return [{ start, end, name: name === "init" && running ? "freed" : name }];
   });
 }
 
