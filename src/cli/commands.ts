@@ -67,4 +67,14 @@ export const commands: readonly CommandEntry[] = [
     summary: "loaded kernel modules",
     load: () => import("./commands/modules.ts"),
   },
+  {
+    name: "syscalls",
+    summary: "where every system call leads, by table and by dispatcher",
+    load: () => import("./commands/syscalls.ts"),
+  },
+  {
+    name: "idt",
+    summary: "which function every interrupt and exception enters",
+    load: () => import("./commands/idt.ts"),
+  },
 ];

@@ -1,9 +1,12 @@
 /** Every view: the same for the command line, the library and evidence packages. */
 export { cgroups } from "./cgroups.ts";
 export { files } from "./files.ts";
+export { idt } from "./idt.ts";
 export { maps } from "./maps.ts";
+export { modules } from "./modules.ts";
 export { mounts } from "./mounts.ts";
 export { netdevs } from "./netdevs.ts";
 export { ps } from "./ps.ts";
 export { sockets } from "./sockets.ts";
+export { syscalls } from "./syscalls.ts";
 export { threads } from "./threads.ts";

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { dispatchTargets } from "../../../src/linux/syscall-dispatch.ts";
+
+const BASE = -0x7f00_0000;
+const NOT_IMPLEMENTED = -0x1000;
+
+/** `cmp esi, number` in its short form where it fits. */
+function compare(number: number): number[] {
+  return number < 0x80 ? [0x83, 0xfe, number] : [0x81, 0xfe, ...word(number)];
+}
+
+function word(value: number): number[] {
+  return [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
+}
+
+/** `jmp target` as the last instruction of `code`, or another opcode of that shape. */
+function leave(code: number[], target: number, opcode = 0xe9): void {
+  const distance = target - (BASE + code.length + 5);
+  code.push(opcode, ...word(distance >>> 0));
+}
+
+function targetOf(number: number): number {
+  return -0x10_0000 - number * 16;
+}
+
+/** Compiles numbers to targets as GCC does: `cmp; ja right; je leaf; …`, halves in turn. */
+function compile(code: number[], numbers: readonly number[]): void {
+  if (numbers.length === 0) return leave(code, NOT_IMPLEMENTED);
+  const middle = numbers.length >>> 1;
+  const number = numbers[middle];
+  code.push(...compare(number), 0x0f, 0x87, 0, 0, 0, 0);
+  const above = code.length;
+  code.push(0x75, 5);
+  leave(code, targetOf(number), number % 7 === 0 ? 0xe8 : 0xe9);
+  compile(code, numbers.slice(0, middle));
+  code.splice(above - 4, 4, ...word(code.length - above));
+  compile(code, numbers.slice(middle + 1));
+}
+
+test("a compiled switch is followed for every number", () => {
+  const numbers = fc.uniqueArray(fc.integer({ min: 0, max: 600 }), { minLength: 1, maxLength: 80 });
+  fc.assert(
+    fc.property(numbers, (unsorted) => {
+      const sorted = unsorted.toSorted((a, b) => a - b);
+      // endbr64; nop
+      const code = [0xf3, 0x0f, 0x1e, 0xfa, 0x90];
+      compile(code, sorted);
+      const targets = dispatchTargets({ code: Uint8Array.from(code), address: BASE });
+      const last = sorted[sorted.length - 1];
+      assert.equal(targets.length, last + 2);
+      for (const [number, target] of targets.entries()) {
+        const known = sorted.includes(number);
+        assert.equal(target, known ? targetOf(number) : NOT_IMPLEMENTED, `number ${number}`);
+      }
+    }),
+  );
+});
+
+test("sub leaves the difference behind", () => {
+  // sub esi, 1; jne +5; call A; jmp B
+  const code = [0x83, 0xee, 0x01, 0x75, 0x05];
+  leave(code, -0x2000, 0xe8);
+  leave(code, -0x3000);
+  const targets = dispatchTargets({ code: Uint8Array.from(code), address: BASE });
+  assert.deepEqual(targets, [-0x3000, -0x2000, -0x3000]);
+});
+
+test("code that is no dispatcher ends as a fault, never in a circle", () => {
+  const circle = dispatchTargets({ code: Uint8Array.of(0xeb, 0xfe), address: BASE });
+  assert.deepEqual(circle, [Number.NaN, Number.NaN]);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (code) => {
+      const targets = dispatchTargets({ code, address: BASE });
+      assert.ok(targets.length <= 1024);
+      for (const target of targets) {
+        assert.ok(!(target >= BASE && target < BASE + code.length));
+      }
+    }),
+  );
+});
