@@ -1,0 +1,22 @@
+import type { Kernel } from "../../../src/linux/kernel.ts";
+import type { Guest } from "../harness/guest.ts";
+import { gatesAreThoseOfTheProcessor, gatesLeadIntoTheKernel } from "./idt.ts";
+import {
+  modulesAreThoseOfProc,
+  modulesAreThoseOfSysfs,
+  symbolsHaveTheirOwners,
+} from "./modules.ts";
+import { syscallsAreNumberedAsInHeaders, syscallsLeadIntoTheKernel } from "./syscalls.ts";
+
+type Holds = (guest: Guest, kernel: Kernel) => void | Promise<void>;
+
+/** What every view of the kernel promises on every kernel, by the guest's own words. */
+export const promises: readonly (readonly [name: string, holds: Holds])[] = [
+  ["modules are those of /proc/modules", modulesAreThoseOfProc],
+  ["modules' versions and build ids are those of /sys/module", modulesAreThoseOfSysfs],
+  ["each symbol of /proc/kallsyms has its owner", symbolsHaveTheirOwners],
+  ["system calls have the numbers of unistd_64.h", syscallsAreNumberedAsInHeaders],
+  ["system calls lead to the kernel's own functions, by every way", syscallsLeadIntoTheKernel],
+  ["gates are those that the processor uses", gatesAreThoseOfTheProcessor],
+  ["gates lead into the kernel", gatesLeadIntoTheKernel],
+];
