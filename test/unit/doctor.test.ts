@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Finding, Host, Probe } from "../../src/vm/doctor/check.ts";
 import { diagnose, probes } from "../../src/vm/doctor/doctor.ts";
+import { virtualizationModule } from "../../src/vm/doctor/processor.ts";
 import { qemu } from "../../src/vm/doctor/qemu.ts";
 import { disk, judgeRoom } from "../../src/vm/doctor/room.ts";
 
@@ -130,4 +131,13 @@ test("disk room is looked at where KVMSEC_HOME will be, though it is not there y
   const home = join(folder, "not/yet/there");
   const finding = await disk.look({ ...host, environment: { KVMSEC_HOME: home } });
   assert.match(finding.found, new RegExp(`for ${home}`));
+});
+
+const cpuinfo = (flags: string) => `processor\t: 0\nflags\t\t: fpu ${flags} sse\nbugs\t\t: vmx\n`;
+
+test("the module for KVM follows the processor's flags", () => {
+  assert.equal(virtualizationModule(cpuinfo("vmx")), "kvm_intel");
+  assert.equal(virtualizationModule(cpuinfo("svm")), "kvm_amd");
+  assert.equal(virtualizationModule(cpuinfo("svm_lock hypervisor")), undefined);
+  assert.equal(virtualizationModule(""), undefined);
 });

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { kvmGroup, probeAccelerator } from "../accelerator.ts";
 import { asRoot, ok, warning } from "./check.ts";
 import type { Finding, Host, Probe } from "./check.ts";
@@ -14,15 +14,25 @@ async function look(host: Host): Promise<Finding> {
   const found = `TCG: ${reason}`;
   if (kvm === "broken") return warning(found, SLOW);
   if (kvm === "denied") return warning(found, SLOW, mendDenied(host));
-  if (process.arch !== "x64") return warning(found, SLOW);
-  const module = "modprobe -a kvm kvm_intel || modprobe -a kvm kvm_amd";
-  return warning(found, SLOW, asRoot(host, `sh -c '${module}'`));
+  const module = virtualizationModule(readFileSync("/proc/cpuinfo", "utf8"));
+  if (module !== undefined) return warning(found, SLOW, asRoot(host, `modprobe ${module}`));
+  const cause =
+    "this processor shows no virtualization: it is off in the firmware, or this is a VM";
+  return warning(found, `${cause}; ${SLOW}`);
 }
 
+/** The module that brings /dev/kvm on this processor, by its flags in /proc/cpuinfo. */
+export function virtualizationModule(cpuinfo: string): "kvm_intel" | "kvm_amd" | undefined {
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.trim().split(" "));
+  if (flags.has("vmx")) return "kvm_intel";
+  return flags.has("svm") ? "kvm_amd" : undefined;
+}
+
+/** Distributions give /dev/kvm to the group kvm; where it is root's alone, an access list helps. */
 function mendDenied(host: Host): string {
   const group = kvmGroup();
-  if (group === undefined) return asRoot(host, `setfacl -m u:${host.user}:rw /dev/kvm`);
-  const name = group === statSync("/dev/kvm").uid ? "root" : "kvm";
-  if (name === "root") return asRoot(host, `setfacl -m u:${host.user}:rw /dev/kvm`);
+  if (group === undefined || group === 0) {
+    return asRoot(host, `setfacl -m u:${host.user}:rw /dev/kvm`);
+  }
   return `${asRoot(host, `usermod -aG kvm ${host.user}`)}, then log in again`;
 }
