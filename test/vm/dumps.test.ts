@@ -271,6 +271,7 @@ async function assertMakedumpfile(
       assert.equal(dump.excludedPages, missing, name);
     }
     assert.match(dump.notes.vmcoreinfo ?? "", new RegExp(`^OSRELEASE=${release}$`, "m"));
+    assert.equal(openKernel(dump).identity.release, release, name);
     t.diagnostic(`${name}: ${compare(dump, ram).same} of ${pages} pages`);
   }
   const zeros = openDump(join(home, "makedumpfile-4"), { zeroExcluded: true });

@@ -5,6 +5,7 @@ import { KvmsecError } from "../../base/errors.ts";
 import type { SymbolTable } from "../../formats/symbol-table.ts";
 import type { TypeSource } from "../../formats/type-source.ts";
 import { physicalSize } from "../../memory/physical-memory.ts";
+import { partialBytes } from "../../memory/partial-bytes.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { Kernel } from "../kernel.ts";
 import { loadKernelTypes } from "./kernel-types.ts";
@@ -44,10 +45,9 @@ function openKnown(memory: PhysicalMemory, options: OpenKernelOptions): Kernel[]
   const { cache } = options;
   if (cache === undefined) return [];
   return findKnownImages(memory, cache.known()).flatMap((found) => {
-    const bytes = memory.bytes(found.image.physical, found.image.size);
-    const loaded = bytes === undefined ? undefined : knownSymbols(bytes, found, cache);
-    if (loaded === undefined) return [];
     try {
+      const loaded = knownSymbols(imageBytes(memory, found.image), found, cache);
+      if (loaded === undefined) return [];
       return [assemble(memory, found.image, loaded, options)];
     } catch (error) {
       if (error instanceof KvmsecError) return [];
@@ -72,9 +72,10 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
   return choose(kernels, options);
 }
 
+/** A filtered dump may lack pages of the image, such as those freed after boot: they are zero. */
 function imageBytes(memory: PhysicalMemory, image: KernelImage): Uint8Array {
-  const bytes = memory.bytes(image.physical, image.size);
-  if (bytes !== undefined) return bytes;
+  const { bytes, missing } = partialBytes(memory, image.physical, image.size);
+  if (missing <= image.size / 2) return bytes;
   throw new KvmsecError(
     "KVMSEC_KERNEL_NOT_FOUND",
     "A kernel's page tables were found, but its image is not all there.",
