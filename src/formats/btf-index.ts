@@ -17,6 +17,9 @@ const MAX_KINDS = 128;
 const HEADER_SIZE = 24;
 const HEADER_SIZE_WITH_LAYOUT = 32;
 const MAX_SIZE = 64 * 1024 * 1024;
+/** The kernel's own limits (BTF_MAX_TYPE, BTF_MAX_NAME_OFFSET). */
+const MAX_TYPES = 0xfffff;
+const MAX_STRINGS = 0xffffff;
 
 /** BTF whose every record lies inside its type section. Section starts are byte offsets. */
 export type BtfIndex = {
@@ -70,6 +73,7 @@ export function readBtfHeader(bytes: Uint8Array): BtfHeader | string {
     header.layoutStart + header.layoutLength,
   );
   if (size > MAX_SIZE) return "BTF larger than 64 MiB";
+  if (header.stringLength > MAX_STRINGS) return "more BTF strings than the kernel allows";
   if (header.typeStart % 4 !== 0 || header.typeLength % 4 !== 0) return "misaligned BTF types";
   return { ...header, size };
 }
@@ -115,10 +119,11 @@ function kindSizes(bytes: Uint8Array, header: BtfHeader): KindSizes {
 function indexTypes(u32: Uint32Array, header: BtfHeader, sizes: KindSizes): Uint32Array | string {
   const { fixed, element } = sizes;
   const end = (header.typeStart + header.typeLength) >> 2;
-  const words = new Uint32Array(Math.ceil(header.typeLength / 12));
+  const words = new Uint32Array(Math.min(MAX_TYPES, Math.ceil(header.typeLength / 12)));
   let count = 0;
   let at = header.typeStart >> 2;
   while (at + 3 <= end) {
+    if (count >= MAX_TYPES) return "more BTF types than the kernel allows";
     const info = u32[at + 1];
     const kind = (info >>> 24) & 0x7f;
     const extra = fixed[kind];

@@ -21,7 +21,7 @@ type Declared = {
   readonly member?: BtfMember;
 };
 
-const MAX_LINES = 50_000;
+const MAX_TEXT = 4 * 1024 * 1024;
 const MAX_NESTING = 16;
 const CACHE_LINE = 64;
 const COMMENT_COLUMN = 64;
@@ -29,7 +29,7 @@ const COMMENT_COLUMN = 64;
 /**
  * A type's definition in C: a struct, union or enum with its members, a typedef, function or
  * variable as declared, anything else by name. Forged types cannot make it endless: the text is
- * cut after 50,000 lines.
+ * cut after 4 MiB.
  */
 export function printType(types: TypeSource, id: number, options: PrintOptions = {}): string {
   return render(new TypePrinter(types, options).print(id));
@@ -39,7 +39,7 @@ class TypePrinter {
   readonly #types: TypeSource;
   readonly #offsets: boolean;
   readonly #depth: number;
-  #left = MAX_LINES;
+  #left = MAX_TEXT;
 
   constructor(types: TypeSource, options: PrintOptions) {
     this.#types = types;
@@ -74,7 +74,7 @@ class TypePrinter {
     const comment = this.#place(what);
     const indent = "\t".repeat(level) + prefix;
     if (shown === 0) {
-      return [{ text: `${indent}${declare(types, what.typeId, what.name)};`, comment }];
+      return [this.#line(`${indent}${declare(types, what.typeId, what.name)};`, comment)];
     }
     const around = { head: indent + qualifiers, tail: `${declarator};`, comment };
     const next = types.name(shown) === "" ? depth : depth + 1;
@@ -108,19 +108,27 @@ class TypePrinter {
     const isStruct = types.kind(id) === BtfKind.STRUCT;
     const packed = isStruct && isPacked(types, id) ? " __attribute__((packed))" : "";
     const closing = `}${packed}${around.tail}`;
-    if (body.length === 0) return [{ text: opening + closing, comment: around.comment }];
-    const last = { text: "\t".repeat(level) + closing, comment: around.comment };
+    if (body.length === 0) return [this.#line(opening + closing, around.comment)];
+    const last = this.#line("\t".repeat(level) + closing, around.comment);
     return [{ text: opening }, ...body, last];
   }
 
+  #line(text: string, comment: string | undefined): Line {
+    this.#left -= text.length + 1;
+    return { text, comment };
+  }
+
   #enumerators(id: number, level: number): Line[] {
-    const enumerators = this.#types.enumerators(id).slice(0, Math.max(this.#left, 0));
-    this.#left -= enumerators.length;
-    const wide = this.#types.kind(id) === BtfKind.ENUM64;
-    const suffix = wide ? (this.#types.kindFlag(id) ? "LL" : "ULL") : "";
-    return enumerators.map(({ name, value }) => ({
-      text: `${"\t".repeat(level)}${name} = ${value}${suffix},`,
-    }));
+    const types = this.#types;
+    const wide = types.kind(id) === BtfKind.ENUM64;
+    const suffix = wide ? (types.kindFlag(id) ? "LL" : "ULL") : "";
+    const indent = "\t".repeat(level);
+    const lines: Line[] = [];
+    for (const { name, value } of types.enumerators(id)) {
+      if (this.#left <= 0) return [...lines, { text: `${indent}/* … */` }];
+      lines.push(this.#line(`${indent}${name} = ${value}${suffix},`, undefined));
+    }
+    return lines;
   }
 
   #members(id: number, level: number, bits: number, depth: number): Line[] {
@@ -131,7 +139,7 @@ class TypePrinter {
     const lines: Line[] = [];
     let end = 0;
     for (const member of members) {
-      if (this.#left-- <= 0) return [...lines, { text: `${indent}/* … */` }];
+      if (this.#left <= 0) return [...lines, { text: `${indent}/* … */` }];
       const { typeId, bitOffset, bitSize } = member;
       if (holes && bitOffset > end)
         lines.push({ text: `${indent}${gap(bitOffset - end, "hole")}` });

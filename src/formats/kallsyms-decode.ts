@@ -7,7 +7,8 @@ export type DecodedNames = Pick<SymbolTableParts, "names" | "nameOffsets">;
 
 const TOKENS = 256;
 const MAX_TOKEN_TABLE = 0x10000;
-const MAX_NAME_BYTES = 64 * 1024 * 1024;
+/** Decoded or not; a kernel's take some 6 MB. */
+const MAX_NAME_BYTES = 24 * 1024 * 1024;
 /** The kernel's KSYM_NAME_LEN, and the type before the name. */
 const MAX_NAME = 513;
 /** What one name can take in the output, with the last token's surplus. */
@@ -36,6 +37,7 @@ export function decodeNames(image: ImageReader, parts: NameParts): DecodedNames 
   if (!(count > 0 && count <= MAX_SYMBOLS)) return "an impossible number of symbols";
   const tokens = readTokens(image, parts);
   if (tokens === undefined) return "a damaged token table";
+  if (markers - names > MAX_NAME_BYTES) return "more than 24 MiB of names";
   // Copies: the guest may be writing while we read.
   const input = new Uint8Array(image.bytes.subarray(names, markers));
   const marks = Array.from({ length: Math.ceil(count / SYMBOLS_PER_MARKER) }, (_, block) =>
@@ -92,7 +94,7 @@ function expand(
     const end = at + length;
     if (!(length > 0 && end <= input.length)) return `name ${i} runs out of the table`;
     if (to + ROOM > out.byteLength) {
-      if (to > MAX_NAME_BYTES) return "more than 64 MiB of names";
+      if (to > MAX_NAME_BYTES) return "more than 24 MiB of names";
       out = grown(out);
     }
     const start = to;

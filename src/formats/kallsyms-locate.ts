@@ -25,7 +25,7 @@ export type NameParts = {
 export type TokenParts = Pick<NameParts, "tokenTable" | "tokenIndex">;
 
 /** A kernel with everything built in has some 250,000. */
-export const MAX_SYMBOLS = 1 << 21;
+export const MAX_SYMBOLS = 1 << 20;
 const DIGIT_TOKEN = 0x30;
 const TOKENS = 256;
 /** The index is of u16; real tables take about 1 KiB. */
@@ -45,6 +45,8 @@ export class SearchBudget {
   markers = 4096;
   /** Runs of 256 names walked over. */
   names = 65_536;
+  /** Tables decoded. */
+  tables = 16;
 }
 
 /** A live image may change between two reads: every value is read once, then checked. */

@@ -49,8 +49,6 @@ export type KallsymsResult =
   | { readonly ok: false; readonly reason: string };
 
 const CONFIRM_NAMES = ["linux_banner", "init_task", "_text", "_stext"];
-/** Tables decoded in full at most. */
-const MAX_CANDIDATES = 8;
 
 /**
  * Finds and decodes the kernel's symbol table, whatever release it is of (5.10 to 7.3 were
@@ -71,8 +69,12 @@ export function findKallsyms(
   const candidates: KallsymsCandidate[] = [];
   let reason = "no kallsyms token table in the kernel image";
   for (const tokens of findTokens(reader)) {
-    if (budget.tokens-- <= 0 || candidates.length >= MAX_CANDIDATES) break;
+    if (budget.tokens-- <= 0 || budget.tables <= 0) {
+      reason = "too many look-alikes of kallsyms tables";
+      break;
+    }
     const parts = findNames(reader, tokens, budget);
+    if (typeof parts !== "string") budget.tables--;
     const decoded = typeof parts === "string" ? parts : decodeTable(reader, base, parts);
     if (typeof decoded === "string") reason = decoded;
     else candidates.push({ ...decoded, confirmed: askCaller(decoded.table, options) });

@@ -3,6 +3,9 @@ import type { TypeSource } from "./type-source.ts";
 
 const POINTER_SIZE = 8;
 
+/** Structs in structs in …: real ones nest some 10 deep, forged ones must not take our stack. */
+const MAX_DEPTH = 64;
+
 /** Per source, so that a definition is looked at once; also ends cycles of forged types. */
 const known = new WeakMap<TypeSource, Map<number, number>>();
 
@@ -10,7 +13,7 @@ const known = new WeakMap<TypeSource, Map<number, number>>();
  * The alignment that C gives a type, in bytes; 1 for a packed struct and for what has no size.
  * Alignment that the source asked for (`__aligned`) is not in BTF and shows only in offsets.
  */
-export function alignment(types: TypeSource, id: number): number {
+export function alignment(types: TypeSource, id: number, depth = 0): number {
   const stripped = types.strip(id);
   switch (types.kind(stripped)) {
     case BtfKind.INT:
@@ -23,28 +26,31 @@ export function alignment(types: TypeSource, id: number): number {
     case BtfKind.ARRAY:
     case BtfKind.STRUCT:
     case BtfKind.UNION:
-      return remembered(types, stripped);
+      return depth > MAX_DEPTH ? 1 : remembered(types, stripped, depth);
     default:
       return 1;
   }
 }
 
-function remembered(types: TypeSource, id: number): number {
+function remembered(types: TypeSource, id: number, depth: number): number {
   let alignments = known.get(types);
   if (alignments === undefined) known.set(types, (alignments = new Map()));
   const before = alignments.get(id);
   if (before !== undefined) return before;
   alignments.set(id, 1);
   const array = types.array(id);
-  const found = array === undefined ? ofMembers(types, id) : alignment(types, array.elementType);
+  const found =
+    array === undefined
+      ? ofMembers(types, id, depth)
+      : alignment(types, array.elementType, depth + 1);
   alignments.set(id, found);
   return found;
 }
 
-function ofMembers(types: TypeSource, id: number): number {
+function ofMembers(types: TypeSource, id: number, depth: number): number {
   let most = 1;
   for (const { typeId, bitOffset, bitSize } of types.members(id)) {
-    const aligned = alignment(types, typeId);
+    const aligned = alignment(types, typeId, depth + 1);
     if (bitSize === 0 && bitOffset % (aligned * 8) !== 0) return 1;
     most = Math.max(most, aligned);
   }

@@ -159,6 +159,11 @@ describe("types as C", () => {
   });
 
   test("forged types end", () => {
+    const deep = base();
+    for (let i = 0; i < 20_000; i++) deep.struct("deep", 8, [["next", deep.typeCount + 1, 0]]);
+    const deepBtf = parsed(deep);
+    assert.match(printType(deepBtf, 6, { offsets: true }), /struct deep next;/);
+    assert.match(printType(deepBtf, 6, { depth: 1000 }), /struct deep next;/);
     const w = base();
     const self = w.typeCount;
     const nested: [string, number, number][] = Array.from({ length: 40 }, () => ["", self, 0]);

@@ -166,6 +166,18 @@ describe("kallsyms", () => {
     }
   });
 
+  test("a flood of forged tables ends soon, and is told", () => {
+    const good = spec(LAYOUTS["6.4"], sampleSymbols(520, BASE));
+    const { bytes, offsets } = writeKallsyms({ ...good, at: 0 });
+    // Whole up to the last name: only decoding shows that it has no type.
+    bytes[offsets.names + 1] = 0x31;
+    const size = Math.ceil(bytes.length / 64) * 64;
+    const flood = new Uint8Array(size * 40);
+    for (let i = 0; i < 40; i++) flood.set(bytes, i * size);
+    const result = find(flood);
+    assert.equal(result.ok ? "" : result.reason, "too many look-alikes of kallsyms tables");
+  });
+
   test("a flood of look-alikes ends soon", () => {
     const digits = Buffer.from("0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0");
     const flood = Buffer.alloc(1 << 20);
