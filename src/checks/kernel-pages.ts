@@ -79,7 +79,9 @@ function survey({ kernel }: CheckContext, owned: Owned): Survey {
     mayExecute: boolean,
   ): void => {
     const overlapsText = physical < textEnd && physical + size > image.physical;
-    if (mayWrite && overlapsText) add(found.aliases, start, size, physical);
+    // Text that is writable where it belongs is found as writable and executable.
+    const isItself = start >= image.virtual && start < image.virtual + image.size;
+    if (mayWrite && overlapsText && !isItself) add(found.aliases, start, size, physical);
     if (!mayExecute) return;
     if (mayWrite) add(found.writable, start, size, physical);
     for (let at = 0; at < size && executable < MAX_PAGES; at += PAGE) {

@@ -16,7 +16,12 @@ const TWO_47 = 2 ** 47;
 const TWO_48 = 2 ** 48;
 
 /** A page-table entry: flags in `low`, and the NX bit as bit 31 of `high` (Intel SDM 3A, 4.5). */
-export type PageTableEntry = { readonly low: number; readonly high: number };
+export type PageTableEntry = {
+  readonly low: number;
+  readonly high: number;
+  /** Where the entry itself lies. */
+  readonly address: GuestPhysical;
+};
 
 /** A mapped page: where it lies, how big it is, and what the entries on the way allow. */
 export type Translation = {
@@ -91,6 +96,11 @@ export class PageTables {
     };
   }
 
+  /** The entry that maps the page of `address`, or undefined where nothing is mapped. */
+  leafEntry(address: GuestVirtual): PageTableEntry | undefined {
+    return this.#path(address)?.entries.at(-1);
+  }
+
   /**
    * Consumes the fifth level. Returns the 48 bits that the other four translate and leaves their
    * top table in #table; −1 where the address is not canonical or not mapped.
@@ -130,6 +140,10 @@ export class PageTables {
     const at = this.#memory.offsetOf(table);
     if (at < 0) return undefined;
     const word = at / 4 + index * 2;
-    return { low: this.#memory.u32[word]!, high: this.#memory.u32[word + 1]! };
+    return {
+      low: this.#memory.u32[word],
+      high: this.#memory.u32[word + 1],
+      address: table + index * 8,
+    };
   }
 }

@@ -118,8 +118,16 @@ export class TextIntegrity {
     for (let at = 0; at < seen.length; at++) {
       if (seen[at] === expected[at]) continue;
       const end = this.#explainedTo(page + at, around, matcher, forms);
-      if (end > page + at) at = end - page - 1;
-      else unexplained.push(at);
+      if (end > page + at) {
+        at = end - page - 1;
+        continue;
+      }
+      // A site is shown whole: its opcode may be the same and only its target changed.
+      const whole = this.#coveringSite(page + at);
+      const from = whole === undefined ? at : Math.max(whole.start - page, 0);
+      const to = whole === undefined ? at + 1 : Math.min(whole.end - page, seen.length);
+      for (let offset = from; offset < to; offset++) unexplained.push(offset);
+      at = to - 1;
     }
     return changesAt(page, unexplained, expected, seen);
   }
@@ -144,15 +152,22 @@ export class TextIntegrity {
     if (group !== undefined && matcher.matchesAlternative(seen, group)) {
       return group[0].address + Math.max(...group.map(({ length }) => length));
     }
+    const covering = this.#coveringSite(address);
+    if (covering === undefined) return address;
+    const { site, start, end } = covering;
+    const original = this.#file.bytes(start, end - start);
+    const at = start - seen.base;
+    if (original === undefined || at < 0 || end > seen.base + seen.code.length) return address;
+    return forms.allows(site, seen.code, at, start, original) ? end : address;
+  }
+
+  #coveringSite(
+    address: GuestVirtual,
+  ): { site: PatchSite; start: GuestVirtual; end: GuestVirtual } | undefined {
     const site = this.#siteAt(address);
-    if (site === undefined) return address;
-    const length = this.#lengthOf(site);
-    const original = this.#file.bytes(site.address, length);
-    if (original === undefined || address >= site.address + length) return address;
-    const at = site.address - seen.base;
-    if (at < 0 || at + length > seen.code.length) return address;
-    const legal = forms.allows(site, seen.code, at, site.address, original);
-    return legal ? site.address + length : address;
+    if (site === undefined) return undefined;
+    const end = site.address + this.#lengthOf(site);
+    return address < end ? { site, start: site.address, end } : undefined;
   }
 
   /** Branches to thunks are five bytes, or six with a prefix or a condition. */

@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { decodeInstruction } from "../../src/arch/x86/instruction.ts";
+import { checks } from "../../src/checks/registry.ts";
+import { sweep } from "../../src/checks/sweep.ts";
+import type { Sweep } from "../../src/checks/sweep.ts";
+import { attach } from "../../src/vm/guest.ts";
+import type { Guest as Attached } from "../../src/vm/guest.ts";
+import { findKernelText } from "../../src/vm/kernel-file.ts";
+import { bootTiny } from "./harness/guest.ts";
+import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { RamEditor } from "./harness/ram-editor.ts";
+
+const IDS = new Set(["kernel-text", "kernel-rodata", "kernel-pages", "syscall-table"]);
+const guests = [
+  { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },
+  { release: "trixie", flavour: "generic", cpu: "max" },
+] as const;
+
+type Tampering = {
+  readonly title: string;
+  readonly check: string;
+  readonly tamper: (guest: Attached, editor: RamEditor) => () => void;
+  /** What the finding has to say. */
+  readonly says: RegExp;
+};
+
+/** A function that is not running while it is changed, and long enough to change inside. */
+const VICTIM = "tcp4_seq_show";
+
+const tamperings: readonly Tampering[] = [
+  {
+    title: "a jump at the start of a function",
+    check: "kernel-text",
+    tamper: ({ kernel }, editor) =>
+      editor.writeBranch(kernel.requireSymbol(VICTIM), kernel.requireSymbol("linux_banner")),
+    says: /tcp4_seq_show.*linux_banner/s,
+  },
+  {
+    title: "a jump behind the ftrace site",
+    check: "kernel-text",
+    tamper: ({ kernel }, editor) =>
+      editor.writeBranch(kernel.requireSymbol(VICTIM) + 9, kernel.requireSymbol("commit_creds")),
+    says: /tcp4_seq_show\+0x.*commit_creds/s,
+  },
+  {
+    title: "an ftrace site that calls something else than ftrace",
+    check: "kernel-text",
+    tamper: ({ kernel }, editor) => {
+      const start = kernel.requireSymbol(VICTIM);
+      const endbr = kernel.space.u32(start) === 0xfa1e0ff3 ? 4 : 0;
+      return editor.writeBranch(start + endbr, kernel.requireSymbol("commit_creds"), 0xe8);
+    },
+    says: /tcp4_seq_show.*commit_creds/s,
+  },
+  {
+    title: "a conditional branch turned round",
+    check: "kernel-text",
+    tamper: ({ kernel }, editor) => {
+      const start = kernel.requireSymbol(VICTIM);
+      const code = kernel.space.bytes(start, 0x400);
+      assert.ok(code !== undefined);
+      const at = conditionalBranch(code);
+      return editor.write(start + at, Uint8Array.of(code[at] ^ 1));
+    },
+    says: /tcp4_seq_show/,
+  },
+  {
+    title: "a static call sent to another function",
+    check: "kernel-text",
+    tamper: ({ kernel }, editor) => {
+      const trampoline = kernel.requireSymbol("__SCT__cond_resched");
+      return editor.writeBranch(trampoline, kernel.requireSymbol("commit_creds"));
+    },
+    says: /__SCT__cond_resched.*commit_creds/s,
+  },
+  {
+    title: "a byte between functions",
+    check: "kernel-text",
+    tamper: ({ kernel }, editor) => {
+      const end = kernel.requireSymbol("_etext");
+      return editor.writeHex(end - 0x40, "90");
+    },
+    says: /Kernel code was changed/,
+  },
+  {
+    title: "an operations table in constant data",
+    check: "kernel-rodata",
+    tamper: ({ kernel }, editor) => {
+      const operations = kernel.requireSymbol("tcp4_seq_ops");
+      const show = kernel.offset("seq_operations", "show");
+      return editor.writePointer(operations + show, kernel.requireSymbol("commit_creds"));
+    },
+    says: /tcp4_seq_ops/,
+  },
+  {
+    title: "a system-call slot",
+    check: "syscall-table",
+    tamper: ({ kernel }, editor) =>
+      editor.writePointer(
+        kernel.requireSymbol("sys_call_table") + 62 * 8,
+        kernel.requireSymbol("commit_creds"),
+      ),
+    says: /System call 62 .*commit_creds/s,
+  },
+  {
+    title: "a page of module memory made executable",
+    check: "kernel-pages",
+    tamper: makeExecutable,
+    says: /belongs to nobody/,
+  },
+  {
+    title: "kernel text made writable",
+    check: "kernel-pages",
+    tamper: makeTextWritable,
+    says: /both writable and executable/,
+  },
+];
+
+/** Offset of the byte that holds a conditional branch's condition. */
+function conditionalBranch(code: Uint8Array): number {
+  for (let at = 0; at < code.length;) {
+    const instruction = decodeInstruction(code, at);
+    assert.ok(instruction !== undefined);
+    const { map, opcode, relativeOffset, length } = instruction;
+    const near = map === "0f" && (opcode & 0xf0) === 0x80;
+    if (near || (map === "one" && (opcode & 0xf0) === 0x70)) return at + relativeOffset - 1;
+    at += length;
+  }
+  return assert.fail("no conditional branch");
+}
+
+/** Clears NX of a leaf that maps data: `kmalloc`ed memory that an attacker would fill with code. */
+function makeExecutable({ kernel }: Attached, editor: RamEditor): () => void {
+  const { tables } = kernel.space;
+  const task = kernel.space.pointer(
+    kernel.requireSymbol("init_task") + kernel.offset("task_struct", "stack"),
+  );
+  const entry = tables.leafEntry(task);
+  assert.ok(entry !== undefined);
+  return editor.writePhysical(entry.address + 7, Uint8Array.of((entry.high >>> 24) & 0x7f));
+}
+
+function makeTextWritable({ kernel }: Attached, editor: RamEditor): () => void {
+  const entry = kernel.space.tables.leafEntry(kernel.image.virtual);
+  assert.ok(entry !== undefined);
+  return editor.writePhysical(entry.address, Uint8Array.of((entry.low & 0xff) | 2));
+}
+
+for (const { release, flavour, cpu } of guests) {
+  test(`changes of kernel memory are found: ${release}/${flavour}`, async (t) => {
+    const kernel = await debianKernel({ release, flavour });
+    await using guest = await bootTiny({ kernel, cpu, cpus: 2, ram: "file" });
+    using attached = await attach(`pid:${guest.pid}`);
+    const text = findKernelText(attached, kernel.vmlinuz);
+    const chosen = checks.filter(({ id }) => IDS.has(id));
+    const look = (): Sweep => sweep(attached.kernel, chosen, text);
+    using editor = new RamEditor(guest, attached.kernel);
+
+    await t.test("nothing is found before", () => assertClean(look()));
+    for (const tampering of tamperings) {
+      await t.test(tampering.title, (inner) => {
+        assertFound(inner, tampering, attached, editor, look);
+      });
+    }
+    await t.test("nothing is found after all is undone", () => assertClean(look()));
+  });
+}
+
+function assertClean({ findings, checks: results }: Sweep): void {
+  assert.deepEqual(findings, []);
+  assert.deepEqual(
+    results.map(({ id, status, reason }) => ({ id, status, reason })),
+    results.map(({ id }) => ({ id, status: "pass", reason: undefined })),
+  );
+  for (const { coverage } of results) assert.ok(coverage.looked > 0);
+}
+
+function assertFound(
+  t: TestContext,
+  { check, tamper, says }: Tampering,
+  attached: Attached,
+  editor: RamEditor,
+  look: () => Sweep,
+): void {
+  const undo = tamper(attached, editor);
+  try {
+    const { findings } = look();
+    const found = findings.filter((finding) => finding.check === check);
+    t.diagnostic(found.map(({ title }) => title).join("; "));
+    assert.ok(
+      found.some((finding) => says.test(JSON.stringify(finding))),
+      JSON.stringify(findings),
+    );
+    const again = look().findings.map(({ id }) => id);
+    assert.deepEqual(
+      again,
+      findings.map(({ id }) => id),
+      "the same cause has the same ids",
+    );
+  } finally {
+    undo();
+  }
+  assert.deepEqual(look().findings, []);
+}
