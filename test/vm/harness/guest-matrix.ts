@@ -22,6 +22,15 @@ type Shape = {
 
 const standardKernels = ["bookworm/cloud", "bookworm/generic", "trixie/cloud", "trixie/generic"];
 
+/** Older and newer ones (in November 2026: 5.10, 6.12 built for 6.1's system, 7.2, 7.3). */
+const widerKernels = [
+  "bullseye/cloud",
+  "bullseye/generic",
+  "bookworm-backports/cloud",
+  "sid/cloud",
+  "trixie-backports/generic",
+];
+
 /** One shape for each standard kernel, such that every value of every trait appears. */
 const smallShapes: readonly Shape[] = [
   { levels: 5, machine: "q35", ram: "memfd", cpus: 1, memory: "512M" },
@@ -31,8 +40,9 @@ const smallShapes: readonly Shape[] = [
 ];
 
 /**
- * The guests that the tests of views run through. `small` has one guest a kernel; `full` has every
- * kernel × levels × machine × RAM kind, with the other traits taking turns.
+ * The guests that the tests of views run through. `small` has one guest for each standard kernel;
+ * `full` has each × levels × machine × RAM kind, with the other traits taking turns, and a few
+ * guests with older and newer kernels.
  *
  * KVMSEC_TEST_KERNELS adds kernels to both, as `bullseye/cloud,sid/generic`.
  */
@@ -41,7 +51,10 @@ export function guestMatrix(extent: "small" | "full"): MatrixGuest[] {
   if (extent === "small") {
     return wishes.map((wish, index) => matrixGuest(wish, smallShapes[index % smallShapes.length]));
   }
-  const shapes = fullShapes();
+  return [...cross(wishes, fullShapes()), ...cross(widerKernels.map(parseKernel), smallShapes)];
+}
+
+function cross(wishes: readonly KernelWish[], shapes: readonly Shape[]): MatrixGuest[] {
   return wishes.flatMap((wish) => shapes.map((shape) => matrixGuest(wish, shape)));
 }
 
