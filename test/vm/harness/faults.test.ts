@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { kernel } from "./debian-kernel.ts";
 import { bootTiny } from "./guest.ts";
+import { aliveFile } from "./guest-home.ts";
 
 const bookworm = await kernel({ release: "bookworm", flavour: "cloud" });
 
@@ -52,6 +53,7 @@ test("a killed test process takes its guests with it", async () => {
   await once(child, "exit");
   while (runs(Number(pid))) await sleep(20);
 
+  utimesSync(aliveFile(home), 0, 0); // a minute passes
   await using next = await bootTiny({ kernel: bookworm });
   assert.equal(await next.run("echo fine"), "fine\n");
   assert.equal(existsSync(home), false, "the next guest clears up");

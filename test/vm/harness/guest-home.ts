@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const anHour = 3_600_000;
+const aMinute = 60_000;
+const anHour = 60 * aMinute;
 
 /**
  * A new folder for a guest, in shared memory where there is some because RAM files live in it.
@@ -25,10 +26,20 @@ export function aliveFile(home: string): string {
   return join(home, "alive");
 }
 
-/** Process ids say nothing here: another container may share this folder. */
+/**
+ * Process ids say nothing here: another container may share this folder. A young lock file may be
+ * one that its QEMU is just about to lock.
+ */
 function abandoned(home: string): boolean {
   const alive = aliveFile(home);
-  if (existsSync(alive)) return spawnSync("flock", ["--nonblock", alive, "true"]).status === 0;
-  const made = statSync(home, { throwIfNoEntry: false })?.mtimeMs;
-  return made !== undefined && Date.now() - made > anHour;
+  if (age(alive) > aMinute) {
+    return spawnSync("flock", ["--nonblock", alive, "true"]).status === 0;
+  }
+  return !existsSync(alive) && age(home) > anHour;
+}
+
+/** In milliseconds; 0 for what is not there. */
+function age(path: string): number {
+  const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return changed === undefined ? 0 : Date.now() - changed;
 }
