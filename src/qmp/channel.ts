@@ -53,10 +53,14 @@ export class Channel {
     });
   }
 
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
   async greeting(timeoutMs: number): Promise<VersionInfo> {
     const timer = setTimeout(() => {
       this.#greeting.reject(
-        new KvmsecError(qmpErrorCodes.busy, `the monitor at ${this.#label} does not answer`, {
+        new KvmsecError(qmpErrorCodes.busy, `The monitor at ${this.#label} does not answer.`, {
           hint: "It serves one client at a time (libvirt holds its guests' monitors), or QEMU hangs.",
         }),
       );
@@ -153,7 +157,7 @@ export class Channel {
 export function closedError(awaited: string, cause: Error | undefined): KvmsecError {
   return new KvmsecError(
     qmpErrorCodes.closed,
-    `the connection to QEMU ended before ${awaited} was answered`,
+    `The connection to QEMU ended before ${awaited} was answered.`,
     { hint: "The guest may have ended: 'kvmsec targets' shows what still runs.", cause },
   );
 }
@@ -162,7 +166,7 @@ export function closedError(awaited: string, cause: Error | undefined): KvmsecEr
 export function timeoutError(awaited: string, timeoutMs: number): KvmsecError {
   return new KvmsecError(
     qmpErrorCodes.timeout,
-    `QEMU did not answer ${awaited} within ${timeoutMs / 1000} s`,
+    `QEMU did not answer ${awaited} within ${timeoutMs / 1000} s.`,
     { hint: "The command may still be carried out; QEMU's main loop may be stuck." },
   );
 }

@@ -34,7 +34,7 @@ export class QmpCommandError extends KvmsecError {
     super(
       unknown ? qmpErrorCodes.unsupported : qmpErrorCodes.failed,
       unknown
-        ? `this QEMU has no QMP command ${command}`
+        ? `This QEMU has no QMP command ${command}.`
         : `QEMU refused ${command}: ${description}`,
       unknown ? { hint: "A newer QEMU may have it." } : {},
     );

@@ -50,7 +50,7 @@ export class MessageFramer {
 
   #limit(length: number): void {
     if (length <= MAX_MESSAGE_LENGTH) return;
-    throw new KvmsecError(qmpErrorCodes.protocol, "the monitor sent a message without an end");
+    throw new KvmsecError(qmpErrorCodes.protocol, "The monitor sent a message without an end.");
   }
 }
 
@@ -60,7 +60,7 @@ function parse(text: string): unknown {
   } catch (cause) {
     throw new KvmsecError(
       qmpErrorCodes.protocol,
-      `the other end does not speak QMP: it sent ${JSON.stringify(text.slice(0, 60))}`,
+      `The other end does not speak QMP: it sent ${JSON.stringify(text.slice(0, 60))}.`,
       { hint: "Give the path of a socket that QEMU was started with as -qmp unix:PATH.", cause },
     );
   }

@@ -40,7 +40,7 @@ export async function runJob(
       await connection.execute("job-cancel", { id });
       throw new KvmsecError(
         qmpErrorCodes.timeout,
-        `the job ${id} did not end within ${options.timeoutMs / 1000} s and was cancelled`,
+        `The job ${id} did not end within ${options.timeoutMs / 1000} s and was cancelled.`,
       );
     }
     await changed;
@@ -57,11 +57,11 @@ function nextChange(connection: QmpConnection, id: string): Promise<unknown> {
 function lostJob(id: string): KvmsecError {
   return new KvmsecError(
     qmpErrorCodes.failed,
-    `QEMU has no job ${id} any more, so nobody can tell whether it succeeded`,
+    `QEMU has no job ${id} any more, so nobody can tell whether it succeeded.`,
     { hint: "Another client of this QEMU dismissed it." },
   );
 }
 
 function failedJob(id: string, error: string): KvmsecError {
-  return new KvmsecError(qmpErrorCodes.failed, `the job ${id} failed: ${error}`);
+  return new KvmsecError(qmpErrorCodes.failed, `The job ${id} failed: ${error}`);
 }

@@ -34,7 +34,7 @@ export async function connectUnixSocket(path: string, timeoutMs: number): Promis
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {
-      return new SocketTransport(await connectOnce(path));
+      return new SocketTransport(await connectSocket(path));
     } catch (error) {
       // The listen queue is full: others wait for this monitor too.
       if (systemCode(error) !== "EAGAIN" || Date.now() > deadline) {
@@ -45,7 +45,8 @@ export async function connectUnixSocket(path: string, timeoutMs: number): Promis
   }
 }
 
-function connectOnce(path: string): Promise<Socket> {
+/** A stream to a unix socket, also where its path is longer than an address holds. Rejects with the system's code. */
+export function connectSocket(path: string): Promise<Socket> {
   const reachable = reachablePath(path);
   return new Promise<Socket>((resolve, reject) => {
     const socket = connect({ path: reachable.path });
@@ -93,24 +94,24 @@ function explainConnect(error: unknown, path: string): unknown {
   switch (systemCode(error)) {
     case "ENOENT":
     case "ENOTDIR":
-      return new KvmsecError(qmpErrorCodes.noSocket, `there is no QMP socket at ${path}`, {
+      return new KvmsecError(qmpErrorCodes.noSocket, `There is no QMP socket at ${path}.`, {
         hint: "'kvmsec targets' lists the QEMUs of this host and their sockets.",
         cause: error,
       });
     case "ECONNREFUSED":
     case "ENOTSOCK":
-      return new KvmsecError(qmpErrorCodes.refused, `nobody listens at ${path}`, {
+      return new KvmsecError(qmpErrorCodes.refused, `Nobody listens at ${path}.`, {
         hint: "The QEMU that made this socket has ended, or it is not a listening socket.",
         cause: error,
       });
     case "EACCES":
     case "EPERM":
-      return new KvmsecError(qmpErrorCodes.denied, `you may not connect to ${path}`, {
+      return new KvmsecError(qmpErrorCodes.denied, `You may not connect to ${path}.`, {
         hint: "Run kvmsec as the user who owns the socket, or as root.",
         cause: error,
       });
     case "EAGAIN":
-      return new KvmsecError(qmpErrorCodes.busy, `too many clients wait for ${path}`, {
+      return new KvmsecError(qmpErrorCodes.busy, `Too many clients wait for ${path}.`, {
         hint: "A monitor serves one client at a time: end the others, or give QEMU a second -qmp.",
         cause: error,
       });
