@@ -1,0 +1,152 @@
+import { dirname } from "node:path";
+import { KvmsecError } from "../base/errors.ts";
+import { customizeHook, essentialHook } from "./guest-setup.ts";
+import { sourceLine } from "./image-mirror.ts";
+import type { AptSource } from "./image-mirror.ts";
+import { baseRelease, wantedPackages } from "./image-recipe.ts";
+import type { ImageRecipe } from "./image-recipe.ts";
+import { tryTool } from "./run-tool.ts";
+
+export type RootOptions = {
+  readonly sources: readonly AptSource[];
+  readonly signal?: AbortSignal | undefined;
+  /** Told each line that mmdebstrap says. */
+  readonly onLine: (line: string) => void;
+};
+
+/**
+ * Installs the recipe's packages into a root file system, as a tar archive. mmdebstrap chooses how:
+ * as root, in a user namespace, or under fakechroot.
+ */
+export async function makeRootArchive(
+  recipe: ImageRecipe,
+  archive: string,
+  options: RootOptions,
+): Promise<void> {
+  const args = mmdebstrapArguments(recipe, archive, options.sources);
+  if (hasOwnNames(recipe)) {
+    // Else a wrong name would be told only after the whole basic system was installed.
+    const rehearsal = await tryTool("mmdebstrap", ["--simulate", ...args], options);
+    if (rehearsal.status !== 0) throw explainFailure(rehearsal.stderr, recipe);
+  }
+  const confined = process.geteuid?.() === 0 && (await canConfine(options.signal));
+  const [name, ...words] = [...(confined ? CONFINE : []), "mmdebstrap", ...args];
+  const result = await tryTool(name!, words, {
+    ...options,
+    // Beside the archive, so that what a killed build leaves is swept with it. Without namespaces of
+    // its own its mounts could be left there too, and with a user namespace other user ids do the
+    // work, which cannot enter there.
+    ...(confined ? { env: { TMPDIR: dirname(archive) } } : {}),
+  });
+  if (result.status !== 0) throw explainFailure(result.stderr, recipe);
+}
+
+/**
+ * As root mmdebstrap mounts the host's /dev, /proc and /sys into its work. In namespaces of its own
+ * these mounts end with it, however it ends, and so do all its children.
+ */
+const CONFINE: readonly string[] = [
+  "unshare",
+  "--mount",
+  "--propagation=private",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--mount-proc",
+];
+
+async function canConfine(signal: AbortSignal | undefined): Promise<boolean> {
+  const [name, ...words] = [...CONFINE, "true"];
+  return (await tryTool(name!, words, { signal })).status === 0;
+}
+
+/** Whether the user named packages, who may err. */
+function hasOwnNames({ kernel, packages }: ImageRecipe): boolean {
+  return packages.length > 0 || kernel.startsWith("linux-image-");
+}
+
+/** mmdebstrap's command line. */
+export function mmdebstrapArguments(
+  recipe: ImageRecipe,
+  archive: string,
+  sources: readonly AptSource[],
+): string[] {
+  return [
+    "--variant=apt",
+    "--architectures=amd64",
+    "--format=tar",
+    '--aptopt=Acquire::Languages "none"',
+    // What dpkg would sync to the disk is thrown away when the build fails, so it need not.
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    `--include=${wantedPackages(recipe).join(",")}`,
+    `--essential-hook=${essentialHook()}`,
+    `--customize-hook=${customizeHook(recipe)}`,
+    baseRelease(recipe),
+    archive,
+    ...sources.map(sourceLine),
+  ];
+}
+
+type Explanation = {
+  readonly pattern: RegExp;
+  readonly code: `KVMSEC_${string}`;
+  readonly message: (match: RegExpExecArray, recipe: ImageRecipe) => string;
+  readonly hint: string;
+};
+
+const explanations: readonly Explanation[] = [
+  {
+    pattern: /no space left on device/i,
+    code: "KVMSEC_HOST_DISK",
+    message: () => "The disk ran full while the image was built.",
+    hint: "Make room in the temporary folder (TMPDIR) and in KVMSEC_HOME.",
+  },
+  {
+    pattern: /Unable to locate package (\S+)|Package '(\S+)' has no installation candidate/,
+    code: "KVMSEC_IMAGE_PACKAGE",
+    message: (match, recipe) => `${recipe.release} has no package ${match[1] ?? match[2]}.`,
+    hint: "Check the names after --packages and --kernel.",
+  },
+  {
+    pattern: /NO_PUBKEY|is not signed|no keyring|signed-by .*not (?:exist|found)/i,
+    code: "KVMSEC_IMAGE_KEYRING",
+    message: () => "The Debian archive's signature cannot be checked on this host.",
+    hint: "Install Debian's keys: sudo apt-get install debian-archive-keyring (also on Ubuntu).",
+  },
+  {
+    pattern: /does not have a Release file|404 +Not Found/,
+    code: "KVMSEC_IMAGE_RELEASE",
+    message: (_match, recipe) => `The archive has no release ${recipe.release}.`,
+    hint: "Name a Debian release by its codename: bookworm, trixie, sid.",
+  },
+  {
+    pattern:
+      /Temporary failure resolving|Could not (?:connect|resolve)|Failed to fetch|Unable to connect/,
+    code: "KVMSEC_IMAGE_NETWORK",
+    message: () => "The Debian archive could not be reached.",
+    hint: "Check the network and apt's proxy: sudo apt-get update must succeed.",
+  },
+  {
+    pattern: /subuid|subgid|newuidmap|unable to pick|user namespace|unshare/i,
+    code: "KVMSEC_IMAGE_PRIVILEGE",
+    message: () => "This user may not make a root file system.",
+    hint: "Install uidmap and give yourself subordinate ids (sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER), or run kvmsec as root.",
+  },
+];
+
+/** The error behind mmdebstrap's last words. */
+export function explainFailure(stderr: string, recipe: ImageRecipe): KvmsecError {
+  for (const { pattern, code, message, hint } of explanations) {
+    const match = pattern.exec(stderr);
+    if (match !== null) return new KvmsecError(code, message(match, recipe), { hint });
+  }
+  const last = stderr.split("\n").findLast((line) => line.startsWith("E: "));
+  return new KvmsecError(
+    "KVMSEC_IMAGE_BUILD_FAILED",
+    `mmdebstrap failed: ${last?.slice(3) ?? "it gave no reason"}`,
+  );
+}

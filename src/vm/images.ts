@@ -1,0 +1,93 @@
+import { chmodSync, existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { KvmsecError } from "../base/errors.ts";
+import { readDocument } from "./home.ts";
+import type { Home } from "./home.ts";
+import type { ImageRecipe } from "./image-recipe.ts";
+import { checkedName } from "./name.ts";
+import { removeTree } from "./remains.ts";
+
+/** What image.json says. */
+export type ImageManifest = ImageRecipe & {
+  readonly schema: "kvmsec.image/1";
+  readonly name: string;
+  /** Of the recipe: images with one key are interchangeable. */
+  readonly key: string;
+  readonly createdAt: string;
+  readonly kernelRelease: string;
+  /** The kernel's command line, to which the guest's own options are added. */
+  readonly commandLine: string;
+  /** How long its making took. */
+  readonly buildMs: number;
+};
+
+/** A golden image on this host. */
+export type Image = ImageManifest & {
+  readonly disk: string;
+  readonly vmlinuz: string;
+  readonly initrd: string;
+  /** Bytes that its files take on the host. */
+  readonly bytes: number;
+};
+
+/** All images, by name. */
+export function listImages(home: Home): Image[] {
+  return readdirSync(home.images)
+    .filter((name) => !name.startsWith("."))
+    .toSorted()
+    .flatMap((name) => findImage(home, name) ?? []);
+}
+
+/** The image of that name, or undefined. */
+export function findImage(home: Home, name: string): Image | undefined {
+  const folder = join(home.images, checkedName(name));
+  const manifest = readDocument<ImageManifest>(join(folder, "image.json"), "kvmsec.image/1");
+  if (manifest === undefined) return undefined;
+  const disk = join(folder, "disk.qcow2");
+  const vmlinuz = join(folder, "vmlinuz");
+  const initrd = join(folder, "initrd.img");
+  const bytes = [disk, vmlinuz, initrd].reduce(
+    (sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512,
+    0,
+  );
+  return { ...manifest, name, disk, vmlinuz, initrd, bytes };
+}
+
+/** The image of that name; throws KVMSEC_IMAGE_MISSING. */
+export function openImage(home: Home, name: string): Image {
+  const image = findImage(home, name);
+  if (image !== undefined && existsSync(image.disk)) return image;
+  const others = listImages(home).map(({ name }) => name);
+  throw new KvmsecError("KVMSEC_IMAGE_MISSING", `There is no image ${name}.`, {
+    hint:
+      others.length === 0
+        ? "Make one: kvmsec image build debian"
+        : `There are: ${others.join(", ")}. 'kvmsec image build debian' makes another.`,
+  });
+}
+
+/** Puts a finished folder in an image's place at one stroke. */
+export function placeImage(home: Home, built: string, name: string): void {
+  for (const file of ["disk.qcow2", "vmlinuz", "initrd.img"]) chmodSync(join(built, file), 0o400);
+  const place = join(home.images, checkedName(name));
+  const former = existsSync(place) ? `${built}-former` : undefined;
+  if (former !== undefined) renameSync(place, former);
+  renameSync(built, place);
+  if (former !== undefined) removeTree(former);
+}
+
+/** Removes an image that no VM stands on (`users`: their names); throws KVMSEC_IMAGE_IN_USE, KVMSEC_IMAGE_MISSING. */
+export function removeImage(home: Home, name: string, users: readonly string[]): Image {
+  const image = openImage(home, name);
+  if (users.length > 0) {
+    throw new KvmsecError(
+      "KVMSEC_IMAGE_IN_USE",
+      `${users.length === 1 ? "the VM" : "the VMs"} ${users.join(", ")} ${users.length === 1 ? "stands" : "stand"} on the image ${name}.`,
+      { hint: `Delete ${users.length === 1 ? "it" : "them"} first: kvmsec vm delete ${users[0]}` },
+    );
+  }
+  const doomed = join(home.images, `.build-${name}-removed-${process.pid}`);
+  renameSync(join(home.images, name), doomed);
+  removeTree(doomed);
+  return image;
+}

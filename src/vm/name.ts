@@ -1,0 +1,15 @@
+import { usageError } from "../base/errors.ts";
+
+// Letters, digits, and dots, dashes and underscores inside. No colon (`pid:12` is a target), no comma or
+// equals sign (they end a value on QEMU's command line), no slash.
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$/;
+
+/** The name if it may name a VM or an image; throws KVMSEC_NAME_INVALID. */
+export function checkedName(name: string): string {
+  if (NAME.test(name)) return name;
+  throw usageError(
+    "KVMSEC_NAME_INVALID",
+    `${JSON.stringify(name)} cannot be a name.`,
+    "A name has up to 40 letters, digits, dots, dashes and underscores, and begins and ends with a letter or digit.",
+  );
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { startTimeOf } from "./qemu-process.ts";
+
+/** One process, also after its pid was given to another: pid, start time, and the host's boot. */
+export type ProcessIdentity = {
+  readonly pid: number;
+  /** Clock ticks after the host's boot (proc(5), field 22 of /proc/PID/stat). */
+  readonly startTime: number;
+  /** /proc/sys/kernel/random/boot_id: start times begin anew with each boot. */
+  readonly bootId: string;
+};
+
+/** Who runs under that pid now, or undefined where nobody does (a zombie runs no more). */
+export function processIdentity(pid: number): ProcessIdentity | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return undefined;
+  }
+  // Field 3, the state, stands behind the name, which may hold brackets.
+  const state = stat.charAt(stat.lastIndexOf(")") + 2);
+  if (state === "Z" || state === "X") return undefined;
+  return { pid, startTime: startTimeOf(stat), bootId: bootId() };
+}
+
+/** Whether that very process still runs. */
+export function isRunning(identity: ProcessIdentity): boolean {
+  const now = processIdentity(identity.pid);
+  return now?.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+/** Sends a signal to that very process; false where it is gone. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isRunning(identity)) return false;
+  try {
+    return process.kill(identity.pid, signal);
+  } catch {
+    return isRunning(identity);
+  }
+}
+
+/** The words of its command line, or undefined where it is gone or hidden. */
+export function processArguments(pid: number): string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  } catch {
+    return undefined;
+  }
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
