@@ -8,6 +8,16 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/doctor.ts"),
   },
   {
+    name: "image",
+    summary: "golden images: build, list, rm",
+    load: () => import("./commands/image.ts"),
+  },
+  {
+    name: "vm",
+    summary: "life of a guest: create, start, stop, list, show, console, delete",
+    load: () => import("./commands/vm.ts"),
+  },
+  {
     name: "targets",
     summary: "every QEMU on this host, and how well it can be watched",
     load: () => import("./commands/targets.ts"),

@@ -1,0 +1,120 @@
+import type { AcceleratorName } from "./accelerator.ts";
+import type { Image } from "./images.ts";
+import type { VmConfig, VmPaths } from "./vm-state.ts";
+
+export const QEMU = "qemu-system-x86_64";
+
+export type QemuOptions = {
+  readonly config: VmConfig;
+  readonly image: Image;
+  readonly paths: VmPaths;
+  readonly accelerator: AcceleratorName;
+  /** How fast the host's time-stamp counter runs (host-clock.ts), where that is known. */
+  readonly tscKhz?: number | undefined;
+  /** The file behind the RAM, where it is one. */
+  readonly ramPath?: string | undefined;
+};
+
+/** sockaddr_un.sun_path with its closing zero (unix(7)). */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * QEMU's command line for a VM. Stock, sandboxed, and without a device that the guest has no use
+ * for. It runs in the VM's folder: paths of sockets that are too long are given relative to it.
+ */
+export function qemuArguments(options: QemuOptions): string[] {
+  const { config, image, paths, accelerator } = options;
+  const given: Option[] = [
+    ["-name", `guest=${config.name},debug-threads=on`],
+    ["-uuid", config.uuid],
+    ["-machine", machine(config)],
+    ["-accel", accelerator],
+    ["-cpu", config.cpu],
+    ["-smp", String(config.cpus)],
+    ["-m", `${config.memoryBytes / 1024 ** 2}M`],
+    ["-object", ramBackend(config, options.ramPath)],
+    ["-no-user-config"],
+    ["-nodefaults"],
+    ["-display", "none"],
+    ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    ["-msg", "timestamp=on"],
+    ["-pidfile", paths.pidFile],
+    ["-rtc", "base=utc"],
+    // A panicked guest stays as it is, for those who want to know why.
+    ["-action", "panic=pause"],
+    ["-chardev", socket("monitor", paths.monitor)],
+    ["-mon", "chardev=monitor,mode=control"],
+    ["-chardev", socket("operator", paths.operator)],
+    ["-mon", "chardev=operator,mode=control"],
+    ["-chardev", socket("console", paths.console)],
+    ["-serial", "chardev:console"],
+    ["-kernel", image.vmlinuz],
+    ["-initrd", image.initrd],
+    ["-append", commandLine(options)],
+    ...devices(config, paths),
+  ];
+  return given.flat();
+}
+
+type Option = readonly [flag: string] | readonly [name: string, value: string];
+
+function commandLine({ config, image, accelerator, tscKhz }: QemuOptions): string {
+  const words = [image.commandLine, `systemd.hostname=${hostName(config.name)}`];
+  const clockless = config.machine === "microvm" && accelerator === "tcg";
+  if (clockless && tscKhz !== undefined) words.push(`tsc_early_khz=${tscKhz}`);
+  return words.join(" ");
+}
+
+/** A host name has no dots and underscores (RFC 952). */
+function hostName(name: string): string {
+  return name.replaceAll(/[._]/g, "-");
+}
+
+function machine({ machine }: VmConfig): string {
+  const kind = machine === "microvm" ? "microvm,acpi=on,rtc=on" : machine;
+  return `${kind},memory-backend=ram`;
+}
+
+function ramBackend({ ram, memoryBytes }: VmConfig, path: string | undefined): string {
+  const size = `id=ram,size=${memoryBytes}`;
+  if (ram === "memfd") return `memory-backend-memfd,${size},share=on`;
+  if (ram === "file") return `memory-backend-file,${size},share=on,mem-path=${quoted(path!)}`;
+  return `memory-backend-ram,${size}`;
+}
+
+function devices({ machine, network, uuid }: VmConfig, paths: VmPaths): Option[] {
+  // microvm has no PCI: its virtio devices hang on memory-mapped transports.
+  const virtio = (name: string) => `virtio-${name}-${machine === "microvm" ? "device" : "pci"}`;
+  const file = `driver=file,node-name=disk-file,filename=${quoted(paths.disk)}`;
+  const always: Option[] = [
+    ["-blockdev", file],
+    ["-blockdev", "driver=qcow2,node-name=disk,file=disk-file,discard=unmap"],
+    ["-device", `${virtio("blk")},id=disk0,drive=disk`],
+    ["-object", "rng-builtin,id=rng"],
+    ["-device", `${virtio("rng")},id=rng0,rng=rng`],
+    ["-device", `${virtio("serial")},id=serial0`],
+    ["-device", "pvpanic"],
+  ];
+  if (network === "none") return always;
+  const card = `${virtio("net")},id=net0,netdev=net,mac=${macAddress(uuid)}`;
+  return [...always, ["-netdev", "user,id=net"], ["-device", card]];
+}
+
+/** An address of QEMU's own range that no other VM is likely to have. */
+function macAddress(uuid: string): string {
+  return `52:54:00:${uuid.slice(-6).match(/../g)!.join(":")}`;
+}
+
+function socket(id: string, path: string): string {
+  return `socket,id=${id},path=${quoted(socketPath(path))},server=on,wait=off`;
+}
+
+/** The path itself, or its name where the path does not fit a socket's address. */
+function socketPath(path: string): string {
+  return Buffer.byteLength(path) <= MAX_SOCKET_PATH ? path : path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** A comma ends a value on QEMU's command line unless it is doubled. */
+function quoted(path: string): string {
+  return path.replaceAll(",", ",,");
+}

@@ -1,0 +1,127 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { KvmsecError } from "../base/errors.ts";
+import type { AcceleratorName } from "./accelerator.ts";
+import { readDocument } from "./home.ts";
+import type { Home } from "./home.ts";
+import { checkedName } from "./name.ts";
+import { isRunning, processArguments, processIdentity } from "./process-identity.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
+
+export const ramKinds = ["memfd", "file", "anonymous"] as const;
+export const machineKinds = ["q35", "pc", "microvm"] as const;
+export const networkKinds = ["user", "none"] as const;
+export const acceleratorWishes = ["auto", "kvm", "tcg"] as const;
+
+export type RamBacking = (typeof ramKinds)[number];
+export type MachineKind = (typeof machineKinds)[number];
+export type NetworkKind = (typeof networkKinds)[number];
+export type AcceleratorWish = (typeof acceleratorWishes)[number];
+
+/** What vm.json says: what the VM is, whether it runs or not. */
+export type VmConfig = {
+  readonly schema: "kvmsec.vm-config/1";
+  readonly name: string;
+  readonly uuid: string;
+  readonly image: string;
+  /** The image's recipe when the VM was made: another image under that name would not fit its disk. */
+  readonly imageKey: string;
+  readonly memoryBytes: number;
+  readonly cpus: number;
+  /** QEMU's -cpu. */
+  readonly cpu: string;
+  readonly ram: RamBacking;
+  readonly machine: MachineKind;
+  readonly network: NetworkKind;
+  readonly accelerator: AcceleratorWish;
+  readonly createdAt: string;
+};
+
+/** What run.json says: the QEMU that carries the VM. */
+export type VmRun = ProcessIdentity & {
+  readonly schema: "kvmsec.vm-run/1";
+  readonly startedAt: string;
+  readonly accelerator: AcceleratorName;
+  readonly acceleratorReason: string;
+  /** The RAM's file, where it is one. */
+  readonly ramPath?: string;
+};
+
+/** Paths in a VM's folder; home.ts tells what they are. */
+export function vmPaths(home: Home, name: string) {
+  const folder = join(home.vms, checkedName(name));
+  return {
+    folder,
+    config: join(folder, "vm.json"),
+    run: join(folder, "run.json"),
+    disk: join(folder, "disk.qcow2"),
+    monitor: join(folder, "monitor.qmp"),
+    operator: join(folder, "operator.qmp"),
+    console: join(folder, "console.sock"),
+    log: join(folder, "qemu.log"),
+    pidFile: join(folder, "qemu.pid"),
+    lock: join(folder, "lock"),
+    consoleLock: join(folder, "console.lock"),
+  };
+}
+
+export type VmPaths = ReturnType<typeof vmPaths>;
+
+/** Names of all VMs of this home. */
+export function vmNames(home: Home): string[] {
+  return readdirSync(home.vms)
+    .filter((name) => !name.startsWith("."))
+    .toSorted();
+}
+
+/** What the VM is, or undefined where there is none of that name. */
+export function findConfig(home: Home, name: string): VmConfig | undefined {
+  return readDocument<VmConfig>(vmPaths(home, name).config, "kvmsec.vm-config/1");
+}
+
+/** What the VM is; throws KVMSEC_VM_MISSING. */
+export function openConfig(home: Home, name: string): VmConfig {
+  const config = findConfig(home, name);
+  if (config !== undefined) return config;
+  const others = vmNames(home);
+  throw new KvmsecError("KVMSEC_VM_MISSING", `There is no VM ${name}.`, {
+    hint:
+      others.length === 0
+        ? `Make one: kvmsec vm create ${name} --image NAME`
+        : `There are: ${others.join(", ")}.`,
+  });
+}
+
+/** The QEMU that carries the VM now, or undefined where it does not run. */
+export function findRun(home: Home, config: VmConfig): VmRun | undefined {
+  const paths = vmPaths(home, config.name);
+  const run = readDocument<VmRun>(paths.run, "kvmsec.vm-run/1");
+  if (run !== undefined && isRunning(run)) return run;
+  return adopt(paths, config);
+}
+
+/** A QEMU whose starter died before it could write run.json: its pid file and its command line tell. */
+function adopt(paths: VmPaths, config: VmConfig): VmRun | undefined {
+  const pid = Number(readIfThere(paths.pidFile)?.trim() ?? Number.NaN);
+  if (!Number.isSafeInteger(pid)) return undefined;
+  const words = processArguments(pid) ?? [];
+  const identity = processIdentity(pid);
+  if (identity === undefined || words[words.indexOf("-uuid") + 1] !== config.uuid) return undefined;
+  const accelerator =
+    words[words.indexOf("-accel") + 1]?.startsWith("kvm") === true ? "kvm" : "tcg";
+  return {
+    schema: "kvmsec.vm-run/1",
+    ...identity,
+    startedAt: new Date().toISOString(),
+    accelerator,
+    acceleratorReason: "found running",
+  };
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}

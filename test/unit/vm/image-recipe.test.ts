@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  defaultImageName,
+  imageRecipe,
+  recipeKey,
+  wantedPackages,
+} from "../../../src/vm/image-recipe.ts";
+import { parseArchives } from "../../../src/vm/image-mirror.ts";
+import { explainFailure, mmdebstrapArguments } from "../../../src/vm/image-root.ts";
+import { checkedName } from "../../../src/vm/name.ts";
+
+test("one recipe, one key: the order and repetition of packages do not matter, all else does", () => {
+  const base = imageRecipe("debian", { packages: ["strace", "htop"] });
+  assert.equal(
+    recipeKey(base),
+    recipeKey(imageRecipe("debian", { packages: ["htop", "strace", "htop"] })),
+  );
+  const others = [
+    imageRecipe("debian"),
+    imageRecipe("debian", { packages: ["strace"] }),
+    imageRecipe("debian", { packages: ["strace", "htop"], release: "trixie" }),
+    imageRecipe("debian", { packages: ["strace", "htop"], kernel: "generic" }),
+    imageRecipe("debian", { packages: ["strace", "htop"], size: 8 * 2 ** 30 }),
+  ];
+  const keys = new Set([base, ...others].map(recipeKey));
+  assert.equal(keys.size, others.length + 1);
+});
+
+test("what cannot be built is refused before anything is done", () => {
+  const wrong: [string, object][] = [
+    ["fedora", {}],
+    ["debian", { release: "../bookworm" }],
+    ["debian", { release: "bookworm main" }],
+    ["debian", { kernel: "rt; rm -rf /" }],
+    ["debian", { packages: ["--option"] }],
+    ["debian", { packages: ["a b"] }],
+    ["debian", { size: 1024 }],
+  ];
+  for (const [distribution, options] of wrong) {
+    assert.throws(() => imageRecipe(distribution, options), {
+      code: "KVMSEC_IMAGE_RECIPE",
+      exit: 2,
+    });
+  }
+});
+
+test("default names are names, and tell recipes apart", () => {
+  const names = [
+    imageRecipe("debian"),
+    imageRecipe("debian", { kernel: "generic" }),
+    imageRecipe("debian", { release: "trixie-backports" }),
+    imageRecipe("debian", { packages: ["htop"] }),
+    imageRecipe("debian", { packages: ["strace"] }),
+    imageRecipe("debian", { kernel: "linux-image-6.1.0-56-cloud-amd64-unsigned" }),
+  ].map(defaultImageName);
+  assert.equal(names[0], "debian-bookworm-cloud");
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) checkedName(name);
+});
+
+test("a backports image takes its kernel from there and the rest from the release", () => {
+  const recipe = imageRecipe("debian", { release: "bookworm-backports" });
+  assert.ok(wantedPackages(recipe).includes("linux-image-cloud-amd64/bookworm-backports"));
+  const args = mmdebstrapArguments(recipe, "/x/root.tar", [{ uri: "http://a/", suite: "s" }]);
+  assert.deepEqual(args.slice(-3), ["bookworm", "/x/root.tar", "deb http://a/ s main"]);
+});
+
+test("the host's archives are told from those of others", () => {
+  const text = [
+    "Debian|Debian|http://archive.example/one/",
+    "Debian-Security|Debian|http://archive.example/two/",
+    "cloud-sdk|cloud-sdk|http://archive.example/four/",
+    "Ubuntu|Ubuntu|http://archive.example/three/",
+    "",
+  ].join("\n");
+  assert.deepEqual(parseArchives(text), [
+    { label: "Debian", uri: "http://archive.example/one/" },
+    { label: "Debian-Security", uri: "http://archive.example/two/" },
+  ]);
+});
+
+test("mmdebstrap's last words become an error that says what to do", () => {
+  const recipe = imageRecipe("debian");
+  const said: [string, string][] = [
+    ["E: Unable to locate package nosuch", "KVMSEC_IMAGE_PACKAGE"],
+    ["W: GPG error: x InRelease: NO_PUBKEY 0E98404D386FA1D9", "KVMSEC_IMAGE_KEYRING"],
+    ["E: The repository 'x' does not have a Release file.", "KVMSEC_IMAGE_RELEASE"],
+    ["E: Failed to fetch x  Temporary failure resolving 'y'", "KVMSEC_IMAGE_NETWORK"],
+    ["dpkg: error: No space left on device", "KVMSEC_HOST_DISK"],
+    ["E: invalid /etc/subuid: no entry", "KVMSEC_IMAGE_PRIVILEGE"],
+    ["E: something new", "KVMSEC_IMAGE_BUILD_FAILED"],
+    ["", "KVMSEC_IMAGE_BUILD_FAILED"],
+  ];
+  for (const [stderr, code] of said) assert.equal(explainFailure(stderr, recipe).code, code);
+  assert.match(explainFailure(said[0]![0], recipe).message, /bookworm has no package nosuch/);
+});

@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openHome } from "../../src/vm/home.ts";
+import type { Home } from "../../src/vm/home.ts";
+import { buildImage } from "../../src/vm/image-build.ts";
+import type { BuildResult } from "../../src/vm/image-build.ts";
+import { defaultImageName, imageRecipe } from "../../src/vm/image-recipe.ts";
+import type { RecipeOptions } from "../../src/vm/image-recipe.ts";
+import { cacheDirectory } from "./harness/cache.ts";
+
+/** The home where images for tests are built once and kept. */
+export function imageCache(): Home {
+  return openHome({ KVMSEC_HOME: cacheDirectory("home") });
+}
+
+/** A golden image out of the cache, built where it is missing. */
+export function goldenImage(options: RecipeOptions = {}): Promise<BuildResult> {
+  const recipe = imageRecipe("debian", { size: 2 * 2 ** 30, ...options });
+  return buildImage(imageCache(), recipe, `${defaultImageName(recipe)}-test`);
+}
+
+/** A home of its own for a test's VMs, with the cached image in it. */
+export type TestHome = Home & Disposable & { readonly image: string };
+
+export async function testHome(options: RecipeOptions = {}): Promise<TestHome> {
+  const { image } = await goldenImage(options);
+  const root = mkdtempSync(join(tmpdir(), "kvmsec-home-"));
+  const home = openHome({ KVMSEC_HOME: root });
+  symlinkSync(join(imageCache().images, image.name), join(home.images, image.name));
+  return {
+    ...home,
+    image: image.name,
+    [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
