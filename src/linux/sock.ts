@@ -29,6 +29,7 @@ export class Socks {
   readonly #netReferenced: Reader;
   readonly #socketSock: Reader;
   readonly #socketFile: Reader;
+  readonly #fileAlive: (file: GuestVirtual) => boolean;
   readonly #inodeOffset: number;
   readonly #inodeNumber: Reader;
   readonly #first: number;
@@ -53,6 +54,7 @@ export class Socks {
     this.filter = sock("sk_filter");
     this.#socketSock = kernel.reader("socket", "sk");
     this.#socketFile = kernel.reader("socket", "file");
+    this.#fileAlive = fileAlive(kernel);
     this.#inodeOffset = kernel.offset("socket_alloc", "vfs_inode");
     this.#inodeNumber = kernel.reader("inode", "i_ino");
   }
@@ -114,8 +116,22 @@ export class Socks {
     return this.#socketSock(socket);
   }
 
-  /** The open file of a `struct socket`; 0 for one that only the kernel uses. */
+  /** The file of a `struct socket`; 0 for one that only the kernel uses. */
   fileOf(socket: GuestVirtual): GuestVirtual {
     return socket === 0 ? 0 : this.#socketFile(socket);
   }
+
+  /** Somebody holds the socket's file; one that is just being closed has it without a reference. */
+  isOpen(socket: GuestVirtual): boolean {
+    const file = this.fileOf(socket);
+    return file < 0 && this.#fileAlive(file);
+  }
+}
+
+/** A count of references before 6.13; then one less, negative when released (include/linux/file_ref.h). */
+function fileAlive(kernel: Kernel): (file: GuestVirtual) => boolean {
+  const references = kernel.readerOf("file", "f_ref.refcnt.counter");
+  if (references !== undefined) return (file) => references(file) >= 0;
+  const count = kernel.reader("file", "f_count.counter");
+  return (file) => count(file) > 0;
 }

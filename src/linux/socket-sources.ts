@@ -17,12 +17,8 @@ export function expectedSources(socket: Socket, socks: Socks): SocketSource[] {
 
 /** Its file leads to it: not so for what the kernel made for itself, or what waits to be accepted. */
 function hasFile({ kind, kernel, socket, sock }: Socket, socks: Socks): boolean {
-  return (
-    kind === "full" &&
-    kernel === false &&
-    socks.fileOf(socket) < 0 &&
-    socks.ofSocket(socket) === sock
-  );
+  const isUsers = kind === "full" && kernel === false;
+  return isUsers && socks.isOpen(socket) && socks.ofSocket(socket) === sock;
 }
 
 /** Whether the kernel keeps sockets of that kind and state in a table. */

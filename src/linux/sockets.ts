@@ -13,11 +13,13 @@ import { socketTableEntries } from "./socket-tables.ts";
 export type FoundSocket = Socket & {
   readonly holders: readonly SocketHolder[];
   readonly seenBy: readonly SocketSource[];
-  /** Where it should have been seen and was not, in two looks. */
+  /** Where it should have been seen and was not, in repeated looks. */
   readonly missing: readonly SocketSource[];
   /** The tables that hold it, as the kernel calls them: `ehash`, `lhash2`, `udp.hash`, `unix`, … */
   readonly tables: readonly string[];
 };
+
+const SOURCES: readonly SocketSource[] = ["fd", "hash"];
 
 type Problem = (reason: string) => void;
 type Sighting = { open: OpenSocket | undefined; readonly tables: Set<string> };
@@ -27,6 +29,12 @@ type Look = {
   readonly sightings: Map<GuestVirtual, Sighting>;
   readonly open: ReadonlyMap<GuestVirtual, OpenSocket>;
 };
+
+/**
+ * Milliseconds before each further look at what is in doubt. A processor of the guest may stand
+ * still for a while in the middle of opening or closing a socket, when its host is busy.
+ */
+const PAUSES = [0, 50];
 
 /**
  * All sockets of all network namespaces, merged by the address of their `struct sock`. The two ways
@@ -40,21 +48,42 @@ export function readSockets(
   problem: Problem,
 ): FoundSocket[] {
   const decoder = new SocketDecoder(kernel);
-  const look = lookOnce(kernel, decoder, sources, budget, problem);
-  const rows = decodeAll(decoder, look, sources);
-  if (rows.every((row) => row.missing.length === 0)) return rows;
-  kernel.refresh();
-  const again = lookOnce(kernel, decoder, sources, budget, problem);
-  for (const { sock, missing } of rows) {
-    const now = again.sightings.get(sock);
-    const before = look.sightings.get(sock);
-    if (missing.length === 0 || now === undefined || before === undefined) continue;
-    before.open ??= now.open;
-    for (const table of now.tables) before.tables.add(table);
+  const first = lookOnce(kernel, decoder, sources, budget, problem);
+  let rows = decodeAll(decoder, first, sources);
+  for (const pause of PAUSES) {
+    if (!rows.some(isDoubtful)) break;
+    if (kernel.memory.live) sleep(pause);
+    kernel.refresh();
+    const again = lookOnce(kernel, decoder, sources, budget, problem);
+    rows = rows.flatMap((row) =>
+      isDoubtful(row) ? confirm(row, decodeOne(decoder, row.sock, again, sources)) : [row],
+    );
   }
-  return rows.flatMap((row) =>
-    row.missing.length === 0 ? [row] : decodeOne(decoder, row.sock, look, sources),
-  );
+  return rows;
+}
+
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+function isDoubtful(row: FoundSocket): boolean {
+  return row.missing.length > 0;
+}
+
+/** What is at the same address now: the same socket, another one of which nothing is known, or none. */
+function confirm(row: FoundSocket, [now]: readonly FoundSocket[]): FoundSocket[] {
+  if (now === undefined) return [];
+  const same = now.inode === row.inode && now.local === row.local && now.remote === row.remote;
+  if (!same) return [{ ...now, missing: [] }];
+  const seenBy = new Set([...row.seenBy, ...now.seenBy]);
+  return [
+    {
+      ...now,
+      seenBy: SOURCES.filter((source) => seenBy.has(source)),
+      missing: now.missing.filter((source) => !seenBy.has(source)),
+      tables: [...new Set([...row.tables, ...now.tables])],
+    },
+  ];
 }
 
 function lookOnce(

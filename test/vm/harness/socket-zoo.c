@@ -1,14 +1,22 @@
 /*
- * Opens one socket of every kind and state that a view of sockets has to tell apart, says "ready"
- * on its output and sleeps until it is killed. Takes the address of a dummy device on whose network
- * nobody answers, such as 10.9.9.1; without one, the states that need silence are left out.
+ * socket-zoo FOLDER [ADDRESS]: opens one socket of every kind and state that a view of sockets has
+ * to tell apart. Unix sockets get their names in FOLDER. ADDRESS is that of a dummy device on whose
+ * network nobody answers, such as 10.9.9.1; without one, states that need silence are left out.
+ *
+ * socket-zoo churn: opens and closes connections as fast as it can.
+ *
+ * socket-zoo xdp DEVICE: attaches a program that lets every packet pass.
+ *
+ * Each says "ready" on its output and goes on until it is killed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -21,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -239,16 +248,19 @@ static int unix_connected(int type, const char *name, size_t length)
 	return fd;
 }
 
-static void unix_sockets(void)
+static void unix_sockets(const char *folder)
 {
 	const char abstract[] = "\0zoo-abstract";
 	int pair[2];
-	unlink("/tmp/zoo.sock");
-	unlink("/tmp/zoo.seq");
-	int path = unix_bound(SOCK_STREAM, "/tmp/zoo.sock", sizeof "/tmp/zoo.sock");
-	unix_connected(SOCK_STREAM, "/tmp/zoo.sock", sizeof "/tmp/zoo.sock");
-	check(accept(path, NULL, NULL), "accept");
-	unix_bound(SOCK_SEQPACKET, "/tmp/zoo.seq", sizeof "/tmp/zoo.seq");
+	char path[2][100];
+	snprintf(path[0], sizeof path[0], "%s/zoo.stream", folder);
+	snprintf(path[1], sizeof path[1], "%s/zoo.seqpacket", folder);
+	int stream = unix_bound(SOCK_STREAM, path[0], strlen(path[0]) + 1);
+	unix_connected(SOCK_STREAM, path[0], strlen(path[0]) + 1);
+	check(accept(stream, NULL, NULL), "accept");
+	/* In the backlog, accepted by nobody. */
+	unix_connected(SOCK_STREAM, path[0], strlen(path[0]) + 1);
+	unix_bound(SOCK_SEQPACKET, path[1], strlen(path[1]) + 1);
 	unix_bound(SOCK_STREAM, abstract, sizeof abstract - 1);
 	int automatic = check(socket(AF_UNIX, SOCK_DGRAM, 0), "unix");
 	struct sockaddr_un none = { .sun_family = AF_UNIX };
@@ -283,18 +295,72 @@ static void netlink_socket(int protocol, unsigned int groups)
 	check(bind(fd, (void *)&to, sizeof to), "netlink bind");
 }
 
-int main(int argc, char **argv)
+/* r0 = XDP_PASS; exit */
+static void xdp(const char *device)
 {
-	inet_sockets();
-	unix_sockets();
-	packet_sockets();
-	netlink_socket(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR);
-	netlink_socket(NETLINK_KOBJECT_UEVENT, 1);
-	netlink_socket(NETLINK_GENERIC, 0);
-	if (argc > 1)
-		silent_sockets(argv[1]);
+	struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = { 0 }, link = { 0 };
+	load.prog_type = BPF_PROG_TYPE_XDP;
+	load.insn_cnt = sizeof code / sizeof *code;
+	load.insns = (unsigned long)code;
+	load.license = (unsigned long)"GPL";
+	strcpy(load.prog_name, "zoo_pass");
+	load.expected_attach_type = BPF_XDP;
+	link.link_create.prog_fd = check(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load), "load");
+	link.link_create.target_ifindex = if_nametoindex(device);
+	link.link_create.attach_type = BPF_XDP;
+	link.link_create.flags = XDP_FLAGS_SKB_MODE;
+	check(syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof link), "attach");
+}
+
+static void ready(void)
+{
 	puts("ready");
 	fflush(stdout);
+}
+
+static void churn(void)
+{
+	struct linger at_once = { .l_onoff = 1 };
+	int server = listener(0, "127.0.0.1", 9090, 0);
+	ready();
+	for (int round = 0;; round++) {
+		int client = connected(SOCK_STREAM, 0, "127.0.0.1", 9090);
+		int peer = check(accept(server, NULL, NULL), "accept");
+		int datagram = bound(SOCK_DGRAM, 0, "127.0.0.1", 0);
+		int local = check(socket(AF_UNIX, SOCK_STREAM, 0), "unix");
+		/* Some leave through TIME-WAIT, most vanish, so that ports do not run out. */
+		if (round % 64 != 0)
+			setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+		close(client);
+		close(peer);
+		close(datagram);
+		close(local);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return 2;
+	if (strcmp(argv[1], "churn") == 0)
+		churn();
+	if (strcmp(argv[1], "xdp") == 0) {
+		xdp(argv[2]);
+	} else {
+		inet_sockets();
+		unix_sockets(argv[1]);
+		packet_sockets();
+		netlink_socket(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR);
+		netlink_socket(NETLINK_KOBJECT_UEVENT, 1);
+		netlink_socket(NETLINK_GENERIC, 0);
+		if (argc > 2)
+			silent_sockets(argv[2]);
+	}
+	ready();
 	for (;;)
 		pause();
 }

@@ -1,0 +1,58 @@
+import type { TestContext } from "node:test";
+import { attach } from "../../../src/vm/guest.ts";
+import { bootNetGuest, start } from "./guest.ts";
+import type { NetGuest } from "./guest.ts";
+import { keptNamespaceIsSeen, makeMounts, mountsAreThoseOfMountinfo } from "./mounts.ts";
+import { devicesAreThoseOfIp, trafficIsThatOfIp, xdpIsThatOfIp } from "./netdevs.ts";
+import {
+  bothWaysAgree,
+  churnLeavesNoGhosts,
+  inetSocketsAreThoseOfSs,
+  netlinkSocketsAreThoseOfProc,
+  openSockets,
+  otherInetSocketsAreThoseOfProc,
+  packetSocketsAreThoseOfSs,
+  unixSocketsAreThoseOfSs,
+} from "./sockets.ts";
+
+/** Everything that the views of network and mounts show of one guest. */
+export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<void> {
+  await using guest = await bootNetGuest(shape);
+  using attached = await attach(`pid:${guest.pid}`);
+  const { kernel } = attached;
+
+  await openSockets(guest);
+  await t.test("TCP, UDP and raw sockets are those of ss", () =>
+    inetSocketsAreThoseOfSs(guest, kernel),
+  );
+  await t.test("by open files and by tables the same sockets are seen", () =>
+    bothWaysAgree(kernel),
+  );
+  await t.test("UDP-Lite and ping sockets are those of /proc/net", () =>
+    otherInetSocketsAreThoseOfProc(guest, kernel),
+  );
+  await t.test("unix sockets are those of ss", () => unixSocketsAreThoseOfSs(guest, kernel));
+  await t.test("packet sockets and their filters are those of ss", () =>
+    packetSocketsAreThoseOfSs(guest, kernel),
+  );
+  await t.test("netlink sockets are those of /proc/net/netlink", () =>
+    netlinkSocketsAreThoseOfProc(guest, kernel),
+  );
+
+  await start(guest, "/usr/bin/socket-zoo xdp left");
+  await t.test("devices and addresses are those of ip", () => devicesAreThoseOfIp(guest, kernel));
+  await t.test("traffic is what ip counts", () => trafficIsThatOfIp(guest, kernel));
+  await t.test("an XDP program is the one that ip shows", () => xdpIsThatOfIp(guest, kernel));
+
+  await makeMounts(guest);
+  await t.test("mounts are those of mountinfo in every namespace", () =>
+    mountsAreThoseOfMountinfo(guest, kernel),
+  );
+  await t.test("a mount namespace without processes is seen", () =>
+    keptNamespaceIsSeen(guest, kernel),
+  );
+
+  await t.test("sockets that come and go leave no ghosts", () =>
+    churnLeavesNoGhosts(guest, kernel),
+  );
+}
