@@ -19,15 +19,20 @@ export function* rbEntries(
 ): Generator<GuestVirtual, void, undefined> {
   const left = kernel.reader("rb_node", "rb_left");
   const right = kernel.reader("rb_node", "rb_right");
+  const name = (): string => `the tree at ${kernel.format(root)}`;
   const above: GuestVirtual[] = [];
   let node = kernel.space.pointer(root);
   for (;;) {
-    while (node === node && node !== 0 && above.length < MAX_HEIGHT) {
-      if (!budget.step()) return problem?.(`the tree at ${kernel.format(root)} does not end`);
+    while (node !== 0) {
+      if (!budget.step()) return problem?.(`${name()} does not end`);
+      const child = left(node);
+      if (child !== child || above.length === MAX_HEIGHT) {
+        problem?.(`a part of ${name()} cannot be read`);
+        break;
+      }
       above.push(node);
-      node = left(node);
+      node = child;
     }
-    if (node !== 0) problem?.(`a part of the tree at ${kernel.format(root)} cannot be read`);
     const next = above.pop();
     if (next === undefined) return undefined;
     // Read before the entry is handed out: the guest may free it meanwhile.
