@@ -15,8 +15,11 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # Prints the packages of the lists ("package command-or-file" a line) that are not there.
 missing_packages() {
+  seen=' '
   while read -r package proof; do
     case $package in '' | '#'*) continue ;; esac
+    case $seen in *" $package "*) continue ;; esac
+    seen="$seen$package "
     case $proof in
       /*) [ -e "$proof" ] || printf '%s ' "$package" ;;
       *) has "$proof" || printf '%s ' "$package" ;;

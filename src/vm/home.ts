@@ -59,7 +59,8 @@ export function openHome(
   return home;
 }
 
-function homePath(environment: Readonly<Record<string, string | undefined>>): string {
+/** Where the home of this user is or would be; makes nothing. */
+export function homePath(environment: Readonly<Record<string, string | undefined>>): string {
   const named = environment["KVMSEC_HOME"];
   if (named !== undefined && named !== "") {
     if (named.startsWith("/")) return named;

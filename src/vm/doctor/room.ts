@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, statfsSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { homePath } from "../home.ts";
+import { freeDisk, hostMemory } from "../host-room.ts";
 import { missing, ok, warning } from "./check.ts";
-import type { Finding, Host, Probe } from "./check.ts";
+import type { Finding, Probe } from "./check.ts";
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -36,7 +37,7 @@ export const disk: Probe = {
   title: "disk",
   essential: true,
   look(host) {
-    const home = homeFolder(host);
+    const home = homePath(host.environment);
     return judgeRoom(freeAt(home), {
       least: 3 * GIB,
       comfortable: 10 * GIB,
@@ -47,19 +48,11 @@ export const disk: Probe = {
   },
 };
 
-/** `$KVMSEC_HOME`, or the default for this user. */
-function homeFolder({ root, environment }: Host): string {
-  const told = environment["KVMSEC_HOME"] ?? "";
-  if (told !== "") return told;
-  return root ? "/var/lib/kvmsec" : join(homedir(), ".local/share/kvmsec");
-}
-
 /** Bytes that this user may write where `path` is, or will be. */
 function freeAt(path: string): number {
   let folder = path;
   while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
+  return freeDisk(folder);
 }
 
 /** For the demo's guest and the monitor. */
@@ -68,8 +61,7 @@ export const memory: Probe = {
   title: "memory",
   essential: true,
   look() {
-    const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "utf8"));
-    return judgeRoom(Number(available?.[1] ?? 0) * 1024, {
+    return judgeRoom(hostMemory().available, {
       least: 768 * MIB,
       comfortable: 2 * GIB,
       where: "in memory",
