@@ -11,20 +11,21 @@ export class BtfStrings {
   readonly end: number;
   readonly #buffer: Buffer;
   readonly #start: number;
-  readonly #first: number;
+  /** The first offset that is not the base's. */
+  readonly first: number;
   readonly #base: BtfStrings | undefined;
 
   constructor(index: BtfIndex, base?: BtfStrings) {
     this.#buffer = index.buffer;
-    this.#first = base === undefined ? 0 : base.end;
-    this.#start = index.stringStart - this.#first;
+    this.first = base === undefined ? 0 : base.end;
+    this.#start = index.stringStart - this.first;
     this.#base = base;
-    this.end = this.#first + index.stringLength;
+    this.end = this.first + index.stringLength;
   }
 
   /** At most 512 bytes of the string; empty where the offset lies outside. */
   text(offset: number): string {
-    if (offset < this.#first) return this.#base === undefined ? "" : this.#base.text(offset);
+    if (offset < this.first) return this.#base === undefined ? "" : this.#base.text(offset);
     if (offset >= this.end) return "";
     const from = this.#start + offset;
     const limit = Math.min(from + MAX_NAME, this.#start + this.end);
@@ -34,14 +35,14 @@ export class BtfStrings {
   }
 
   hash(offset: number): number {
-    if (offset < this.#first) return this.#base === undefined ? 0 : this.#base.hash(offset);
+    if (offset < this.first) return this.#base === undefined ? 0 : this.#base.hash(offset);
     if (offset >= this.end) return 0;
     return hashName(this.#buffer, this.#start + offset, this.#start + this.end);
   }
 
   /** `name` ends in NUL. */
   equals(offset: number, name: Buffer): boolean {
-    if (offset < this.#first) return this.#base !== undefined && this.#base.equals(offset, name);
+    if (offset < this.first) return this.#base !== undefined && this.#base.equals(offset, name);
     if (offset + name.length > this.end) return false;
     const from = this.#start + offset;
     return this.#buffer.compare(name, 0, name.length, from, from + name.length) === 0;

@@ -51,7 +51,8 @@ export class Btf implements TypeSource {
   /** The first id that is not the base's. */
   readonly firstId: number;
   readonly strings: BtfStrings;
-  readonly #index: BtfIndex;
+  /** The records themselves, for who goes through all of them. */
+  readonly index: BtfIndex;
   readonly #u32: Uint32Array;
   readonly #names: BtfNames;
   readonly #members = new Map<number, readonly BtfMember[]>();
@@ -61,7 +62,7 @@ export class Btf implements TypeSource {
     this.firstId = base === undefined ? 1 : base.typeCount;
     this.typeCount = this.firstId + index.words.length;
     this.strings = new BtfStrings(index, base?.strings);
-    this.#index = index;
+    this.index = index;
     this.#u32 = index.u32;
     this.#names = new BtfNames(index, this.strings);
   }
@@ -260,7 +261,7 @@ export class Btf implements TypeSource {
   /** Word offset of the record of an own id, or −1. */
   #word(id: number): number {
     const number = id - this.firstId;
-    return number >= 0 && number < this.#index.words.length ? this.#index.words[number] : -1;
+    return number >= 0 && number < this.index.words.length ? this.index.words[number] : -1;
   }
 
   /** The third word. Only for ids that have a record. */

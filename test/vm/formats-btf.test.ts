@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { BtfKind, memberPath, parseBtf } from "../../src/formats/btf.ts";
 import type { Btf } from "../../src/formats/btf.ts";
+import { checkBtf } from "../../src/formats/btf-check.ts";
 import { dumpTypes } from "../../src/formats/btf-dump.ts";
 import { printType } from "../../src/formats/btf-print.ts";
 import { elfSection, parseElf } from "../../src/formats/elf.ts";
@@ -73,6 +74,7 @@ async function compare(t: TestContext, name: string): Promise<void> {
   const file = join(home, "vmlinux");
   writeFileSync(file, vmlinux.btf ?? "");
   const btf = parsed(vmlinux.btf);
+  assert.equal(checkBtf(btf), undefined);
 
   await t.test("every type equals bpftool's listing", () => {
     assertSameLines(`${[...dumpTypes(btf)].join("\n")}\n`, bpftool("btf", "dump", "file", file));
@@ -118,7 +120,9 @@ async function compare(t: TestContext, name: string): Promise<void> {
       if (section === undefined) continue;
       const split = join(home, module);
       writeFileSync(split, section);
-      const text = `${[...dumpTypes(parsed(section, btf))].join("\n")}\n`;
+      const own = parsed(section, btf);
+      assert.equal(checkBtf(own), undefined);
+      const text = `${[...dumpTypes(own)].join("\n")}\n`;
       assertSameLines(text, bpftool("-B", file, "btf", "dump", "file", split));
       compared++;
     }

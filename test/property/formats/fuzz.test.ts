@@ -47,7 +47,7 @@ function exercise(types: TypeSource, ids: Iterable<number>): void {
     types.referenced(id);
     const found = types.find(types.name(id), kind);
     assert.ok(found >= 0);
-    printType(types, id, { offsets: true, depth: 2 });
+    if (id % 4 === size % 4) printType(types, id, { offsets: true, depth: 2 });
   }
 }
 

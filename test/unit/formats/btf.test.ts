@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { BtfKind, memberPath, parseBtf, readBtfHeader } from "../../../src/formats/btf.ts";
 import type { Btf } from "../../../src/formats/btf.ts";
+import { checkBtf } from "../../../src/formats/btf-check.ts";
 import { BtfWriter } from "../../fixtures/btf-writer.ts";
 
 function parsed(bytes: Uint8Array, base?: Btf): Btf {
@@ -262,6 +263,35 @@ describe("BTF", () => {
     assert.match(reason(changed(12, good[12] - 4)), /runs over|string is not empty/);
     const header = readBtfHeader(good.subarray(0, 32));
     assert.equal(typeof header === "string" ? header : header.size, good.length);
+  });
+
+  test("a check tells a damaged copy", () => {
+    const { w, task, list } = sample();
+    w.enum("state", { RUNNING: 0 });
+    w.prototype(list, [["self", task]]);
+    const good = w.bytes();
+    const base = parsed(good);
+    assert.equal(checkBtf(base), undefined);
+    const m = new BtfWriter(w);
+    m.struct("own", 8, [["pid", 1, 0]]);
+    assert.equal(checkBtf(parsed(m.bytes(), base)), undefined);
+    const damaged = (change: (view: DataView, copy: Uint8Array) => void) => {
+      const copy = good.slice();
+      change(new DataView(copy.buffer), copy);
+      return checkBtf(parsed(copy));
+    };
+    const header = readBtfHeader(good);
+    const strings = typeof header === "string" ? 0 : header.stringStart;
+    // Records begin at 24: the int (16 bytes), and so on; the prototype is the last.
+    assert.match(damaged((_, copy) => copy.fill(7, strings + 3, strings + 4)) ?? "", /byte 7 at 3/);
+    assert.match(damaged((_, copy) => copy.fill(0, strings + 1)) ?? "", /no proper name/);
+    assert.match(damaged((view) => view.setUint32(24, 2, true)) ?? "", /type 1 has no proper name/);
+    assert.match(damaged((view) => view.setUint32(strings - 4, 999, true)) ?? "", /of no type/);
+    assert.match(damaged((view) => view.setUint32(strings - 8, 999, true)) ?? "", /member without/);
+    assert.match(
+      damaged((view) => view.setUint32(strings - 12, 999, true)) ?? "",
+      /refers to nothing/,
+    );
   });
 
   test("keeps its own copy of the bytes", () => {
