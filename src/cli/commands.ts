@@ -78,6 +78,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/modules.ts"),
   },
   {
+    name: "dmesg",
+    summary: "the kernel's log, with what the guest has cleared",
+    load: () => import("./commands/dmesg.ts"),
+  },
+  {
     name: "syscalls",
     summary: "where every system call leads, by table and by dispatcher",
     load: () => import("./commands/syscalls.ts"),

@@ -1,5 +1,6 @@
 /** Every view: the same for the command line, the library and evidence packages. */
 export { cgroups } from "./cgroups.ts";
+export { dmesg } from "./dmesg.ts";
 export { files } from "./files.ts";
 export { idt } from "./idt.ts";
 export { maps } from "./maps.ts";

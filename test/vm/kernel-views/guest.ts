@@ -21,6 +21,7 @@ export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest
   const guest = await bootTiny({
     kernel: await kernel(parseKernel(entry.kernel)),
     cpu: entry.levels === 5 ? "max" : "max,la57=off",
+    tools: ["dd"],
     availableModules: ["bridge", "nf_tables", "veth", "overlay", "dummy"],
   });
   await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");

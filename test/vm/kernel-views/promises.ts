@@ -1,5 +1,6 @@
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { Guest } from "../harness/guest.ts";
+import { logIsThatOfKmsg } from "./dmesg.ts";
 import { gatesAreThoseOfTheProcessor, gatesLeadIntoTheKernel } from "./idt.ts";
 import {
   modulesAreThoseOfProc,
@@ -19,4 +20,5 @@ export const promises: readonly (readonly [name: string, holds: Holds])[] = [
   ["system calls lead to the kernel's own functions, by every way", syscallsLeadIntoTheKernel],
   ["gates are those that the processor uses", gatesAreThoseOfTheProcessor],
   ["gates lead into the kernel", gatesLeadIntoTheKernel],
+  ["the log is that of /dev/kmsg", logIsThatOfKmsg],
 ];
