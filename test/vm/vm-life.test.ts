@@ -1,0 +1,335 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { fileURLToPath } from "node:url";
+import { after, afterEach, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectQmp } from "../../src/qmp/connection.ts";
+import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
+import type { ConsoleLink } from "../../src/vm/console-link.ts";
+import {
+  createVm,
+  deleteVm,
+  listVms,
+  openVm,
+  startVm,
+  stopVm,
+  vmState,
+} from "../../src/vm/guest-vm.ts";
+import { hostMemory } from "../../src/vm/host-room.ts";
+import { isRunning, processIdentity } from "../../src/vm/process-identity.ts";
+import { vmPaths } from "../../src/vm/vm-state.ts";
+import { kvmsec, refusal, startKvmsec } from "./command-line.ts";
+import { testHome } from "./golden-image.ts";
+import type { TestHome } from "./golden-image.ts";
+
+const bin = fileURLToPath(new URL("../../bin/kvmsec.js", import.meta.url));
+const BOOT_MS = 300_000;
+const small = { memoryBytes: 384 * 2 ** 20 };
+
+let home: TestHome;
+before(async () => {
+  home = await testHome();
+});
+afterEach(async () => {
+  for (const { name, run } of listVms(home)) {
+    if (run !== undefined) await stopVm(home, name, { force: true });
+    await deleteVm(home, name);
+  }
+});
+after(() => home[Symbol.dispose]());
+
+const run = (...args: string[]) => kvmsec(home.root, "vm", ...args);
+const create = (name: string, ...args: string[]) =>
+  run("create", name, "--image", home.image, "--memory", "384M", ...args);
+
+/** Collects what the guest prints until it matches. */
+async function expectOutput(link: ConsoleLink, pattern: RegExp): Promise<string> {
+  let seen = "";
+  return new Promise((resolve, reject) => {
+    link.onOutput((bytes) => {
+      seen += Buffer.from(bytes).toString();
+      if (pattern.test(seen)) resolve(seen);
+    });
+    void link.ended.then(() => reject(new Error(`the guest ended after: ${seen}`)));
+  });
+}
+
+test("a guest from first to last: made, booted, looked at, typed into, shut down, deleted", async () => {
+  const made = await create("web", "--cpus", "2", "--wait", "--timeout", "300", "--json");
+  assert.equal(made.status, 0, made.stderr);
+  const shown = JSON.parse(made.stdout);
+  assert.equal(shown.schema, "kvmsec.vm/1");
+  assert.deepEqual([shown.name, shown.state, shown.memory], ["web", "running", 384 * 2 ** 20]);
+
+  const vm = openVm("web", home);
+  assert.equal(vm.run?.pid, shown.pid);
+  assertConfined(shown.pid, vmPaths(home, "web").folder);
+
+  {
+    using link = await openConsole(vm, home);
+    // The shell may still be coming up; it reads what was typed before.
+    const answer = expectOutput(link, /^web 2 42\r?$/m);
+    link.write("echo $(hostname) $(nproc) $((6*7))\r");
+    await answer;
+    const unsafe = expectOutput(link, /^root:\S+/m);
+    link.write("grep ^root: /etc/shadow\r");
+    assert.match(await unsafe, /^root:[*!]/m);
+    await assert.rejects(openConsole(vm, home), { code: "KVMSEC_CONSOLE_BUSY" });
+  }
+
+  // The monitor's socket is free while the operator's is in use.
+  using operator = await connectQmp(vm.sockets.operator);
+  using monitor = await connectQmp(vm.sockets.monitor);
+  const memory = await monitor.execute("query-memdev");
+  assert.deepEqual([memory[0]!.size, memory[0]!.share], [vm.ram.size, true]);
+  operator.close();
+
+  const listed = JSON.parse((await run("list", "--json")).stdout);
+  assert.equal(listed.schema, "kvmsec.vms/1");
+  assert.deepEqual(
+    listed.vms.map(({ name, state }: { name: string; state: string }) => [name, state]),
+    [["web", "running"]],
+  );
+  assert.equal(refusal(await run("start", "web")), "2 KVMSEC_VM_RUNNING");
+  assert.equal(refusal(await run("delete", "web")), "2 KVMSEC_VM_RUNNING");
+
+  using link = await openConsole(vm, home);
+  const goodbye = expectOutput(link, /reboot: Power down/);
+  const stopped = await run("stop", "web", "--timeout", "200");
+  assert.equal(stopped.status, 0, stopped.stderr);
+  await goodbye;
+  assert.equal((await monitor.ended).shutdown?.reason, "guest-shutdown");
+  assert.equal(openVm("web", home).run, undefined);
+  assert.equal(refusal(await run("stop", "web")), "2 KVMSEC_VM_NOT_RUNNING");
+  assert.equal(refusal(await run("console", "web")), "2 KVMSEC_VM_NOT_RUNNING");
+  assert.equal((await run("delete", "web")).status, 0);
+  assert.equal(existsSync(vmPaths(home, "web").folder), false);
+  assert.deepEqual(listVms(home), []);
+});
+
+/** What must hold of every QEMU that kvmsec starts. */
+function assertConfined(pid: number, folder: string): void {
+  assert.equal(statSync(folder).mode & 0o777, 0o700);
+  for (const name of ["monitor.qmp", "operator.qmp", "console.sock", "qemu.log", "run.json"]) {
+    assert.equal(statSync(`${folder}/${name}`).mode & 0o077, 0, name);
+  }
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  assert.match(status, /^Seccomp:\t2$/m);
+  assert.match(status, /^NoNewPrivs:\t1$/m);
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  assert.deepEqual([Number(stat[3]), stat[4]], [pid, "0"], "a session of its own, no terminal");
+  const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  assert.ok(open.some((path) => path.startsWith("/memfd:memory-backend-memfd")));
+}
+
+test("a guest outlives the command that started it, killed with all its kin", async () => {
+  await createVm(home, "orphan", { image: home.image, ...small });
+  const starter = startKvmsec(home.root, ["vm", "start", "orphan", "--wait"]);
+  await new Promise<void>((resolve) => {
+    starter.stderr.on("data", (text: Buffer) => text.includes("booting") && resolve());
+  });
+  process.kill(-starter.pid!, "SIGKILL");
+  await once(starter, "close");
+  const vm = openVm("orphan", home);
+  assert.equal(await vmState(vm), "running");
+  // It boots on, and its console is free.
+  using link = await openConsole(vm, home);
+  await waitForLogin(link, "orphan", BOOT_MS);
+});
+
+test("a QEMU whose starter died before it wrote anything down is found again", async () => {
+  await createVm(home, "lost", { image: home.image, ...small });
+  const started = await startVm(home, "lost");
+  rmSync(vmPaths(home, "lost").run);
+  const found = openVm("lost", home).run!;
+  assert.deepEqual([found.pid, found.startTime], [started.pid, started.startTime]);
+  await assert.rejects(startVm(home, "lost"), { code: "KVMSEC_VM_RUNNING" });
+  await stopVm(home, "lost", { force: true });
+  assert.equal(isRunning(started), false);
+});
+
+test("a process that only has the pid is not taken for the guest, and never ended", async () => {
+  await createVm(home, "reused", { image: home.image, ...small });
+  const paths = vmPaths(home, "reused");
+  const bystander = spawn("sleep", ["600"]);
+  try {
+    const identity = processIdentity(bystander.pid!)!;
+    const stale = { schema: "kvmsec.vm-run/1", ...identity, startTime: identity.startTime - 1 };
+    writeFileSync(paths.run, JSON.stringify(stale));
+    writeFileSync(paths.pidFile, `${bystander.pid}\n`);
+    assert.equal(openVm("reused", home).run, undefined);
+    await assert.rejects(stopVm(home, "reused", { force: true }), {
+      code: "KVMSEC_VM_NOT_RUNNING",
+    });
+    assert.ok(isRunning(identity));
+  } finally {
+    bystander.kill("SIGKILL");
+  }
+});
+
+test("of two starts at once one wins, and the other says that it runs", async () => {
+  await createVm(home, "twice", { image: home.image, ...small });
+  const results = await Promise.all([run("start", "twice"), run("start", "twice")]);
+  const [winner, loser] = results.toSorted((a, b) => a.status - b.status);
+  assert.equal(winner!.status, 0, winner!.stderr);
+  assert.equal(refusal(loser!), "2 KVMSEC_VM_RUNNING");
+});
+
+test("of two makers of one name one wins", async () => {
+  const results = await Promise.all([create("same"), create("same"), create("same")]);
+  assert.deepEqual(results.map(({ status }) => status).toSorted(), [0, 2, 2]);
+  for (const result of results.filter(({ status }) => status !== 0)) {
+    assert.equal(refusal(result), "2 KVMSEC_VM_EXISTS");
+  }
+  assert.deepEqual(
+    readdirSync(home.vms).filter((name) => name.startsWith(".")),
+    [],
+  );
+});
+
+test("mistakes are told with their code and exit status", async () => {
+  assert.equal(refusal(await run("create", "x", "--image", "nosuch")), "3 KVMSEC_IMAGE_MISSING");
+  assert.equal(refusal(await create("a/b")), "2 KVMSEC_NAME_INVALID");
+  assert.equal(refusal(await create("x", "--cpus", "4096")), "2 KVMSEC_VM_CPUS");
+  assert.equal(refusal(await create("x", "--cpus", "many")), "2 KVMSEC_USAGE");
+  assert.equal(refusal(await create("x", "--ram", "paper")), "2 KVMSEC_USAGE");
+  assert.equal(refusal(await create("x", "--memory", "1M")), "2 KVMSEC_VM_MEMORY");
+  assert.equal(refusal(await create("x", "--memory", "64X")), "2 KVMSEC_SIZE_INVALID");
+  assert.equal(refusal(await create("x", "--memory", "900T")), "3 KVMSEC_HOST_MEMORY");
+  for (const verb of ["start", "stop", "show", "delete", "console"]) {
+    assert.equal(refusal(await run(verb, "nosuch")), "3 KVMSEC_VM_MISSING", verb);
+  }
+  assert.deepEqual(listVms(home), []);
+  const busy = Math.floor(hostMemory().total / 2 ** 20) - 1;
+  await createVm(home, "big", { image: home.image, memoryBytes: busy * 2 ** 20 });
+  assert.equal(refusal(await run("start", "big")), "3 KVMSEC_HOST_MEMORY");
+});
+
+test("a QEMU that dies at once leaves its last words and nothing else", async () => {
+  await create("broken", "--cpu", "no-such-cpu");
+  const result = await run("start", "broken");
+  assert.equal(refusal(result), "3 KVMSEC_VM_START_FAILED");
+  assert.match(result.stderr, /unable to find CPU model 'no-such-cpu'/);
+  const paths = vmPaths(home, "broken");
+  assert.deepEqual(
+    [paths.run, paths.pidFile, paths.operator].filter((path) => existsSync(path)),
+    [],
+  );
+  assert.equal(openVm("broken", home).run, undefined);
+});
+
+test("a paused guest cannot be asked to shut down, only ended", async () => {
+  await createVm(home, "paused", { image: home.image, ...small });
+  await startVm(home, "paused");
+  const vm = openVm("paused", home);
+  {
+    using connection = await connectQmp(vm.sockets.operator);
+    await connection.execute("stop");
+  }
+  assert.equal(await vmState(vm), "paused");
+  assert.equal(refusal(await run("stop", "paused")), "3 KVMSEC_VM_PAUSED");
+  assert.equal((await run("stop", "paused", "--force")).status, 0);
+  assert.equal(await vmState(openVm("paused", home)), "stopped");
+});
+
+test("a QEMU that does not answer is ended by force all the same", async () => {
+  await createVm(home, "stuck", { image: home.image, ...small });
+  const started = await startVm(home, "stuck");
+  process.kill(started.pid, "SIGSTOP");
+  assert.equal(await vmState(openVm("stuck", home), 300), "unresponsive");
+  await stopVm(home, "stuck", { force: true });
+  assert.equal(isRunning(started), false);
+});
+
+test("a guest that powers itself off is stopped, and starts again with its disk as it was", async () => {
+  await createVm(home, "self", { image: home.image, ...small });
+  const first = await startVm(home, "self");
+  {
+    using link = await openConsole(openVm("self", home), home);
+    await waitForLogin(link, "self", BOOT_MS);
+    link.write("echo kept > /root/note; poweroff\r");
+    await link.ended;
+  }
+  while (isRunning(first)) await sleep(20);
+  assert.equal(await vmState(openVm("self", home)), "stopped");
+  await startVm(home, "self");
+  using link = await openConsole(openVm("self", home), home);
+  await waitForLogin(link, "self", BOOT_MS);
+  const note = expectOutput(link, /^kept\r?$/m);
+  link.write("cat /root/note\r");
+  await note;
+});
+
+for (const [machine, ram, network] of [
+  ["pc", "file", "none"],
+  ["microvm", "anonymous", "user"],
+] as const) {
+  test(`a guest boots on ${machine} with ${ram} RAM and network ${network}`, async () => {
+    const options = { image: home.image, ...small, machine, ram, network };
+    const { uuid } = await createVm(home, "other", options);
+    await startVm(home, "other");
+    const vm = openVm("other", home);
+    const ramFile = `/dev/shm/kvmsec-${uuid}`;
+    if (ram === "file") {
+      assert.equal(vm.ram.path, ramFile);
+      assert.equal(statSync(ramFile).mode & 0o777, 0o600);
+    }
+    {
+      using link = await openConsole(vm, home);
+      await waitForLogin(link, "other", BOOT_MS);
+      const cards = expectOutput(link, /^cards=\d+\r?$/m);
+      link.write("echo cards=$(ls /sys/class/net | grep -vc lo)\r");
+      assert.match(await cards, network === "none" ? /cards=0/ : /cards=1/);
+    }
+    await stopVm(home, "other", { timeoutMs: 200_000 });
+    assert.equal(existsSync(ramFile), false);
+  });
+}
+
+test("on a terminal: raw while at the console, ~. leaves, and the terminal is as before", async () => {
+  await createVm(home, "tty", { image: home.image, ...small });
+  await startVm(home, "tty");
+  {
+    using link = await openConsole(openVm("tty", home), home);
+    await waitForLogin(link, "tty", BOOT_MS);
+  }
+  // script(1) gives the command a terminal; what it was set to is printed before and after.
+  const command = `stty -g; ${process.execPath} ${bin} vm console tty; echo status=$?; stty -g`;
+  const session = spawn("script", ["-qec", command, "/dev/null"], {
+    env: { ...process.env, KVMSEC_HOME: home.root },
+  });
+  let seen = "";
+  const until = (pattern: RegExp) =>
+    new Promise<void>((resolve) => {
+      const look = () => pattern.test(seen) && resolve();
+      session.stdout.on("data", look);
+      look();
+    });
+  session.stdout.on("data", (text: Buffer) => (seen += text.toString()));
+  await until(/leave with Enter ~ \./);
+  session.stdin.write("\r");
+  await until(/root@tty/);
+  // Ctrl-C has to reach the guest, not end kvmsec.
+  session.stdin.write("sleep 600\r");
+  await sleep(1000);
+  session.stdin.write("\x03");
+  session.stdin.write("echo $((20+3))tilde~.\r");
+  await until(/^23tilde~\.\r?$/m);
+  session.stdin.write("~.");
+  await once(session, "close");
+  assert.match(seen, /Left the console of tty, which runs on\.[^]*status=0/);
+  const settings = seen.split(/\r?\n/).filter((line) => /^[0-9a-f]+(:[0-9a-f]+){10,}$/.test(line));
+  assert.equal(settings.length, 2);
+  assert.equal(settings[0], settings[1]);
+  assert.equal(await vmState(openVm("tty", home)), "running");
+});
