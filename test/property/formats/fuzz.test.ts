@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { BtfKind, memberPath, parseBtf } from "../../../src/formats/btf.ts";
 import type { Btf, TypeSource } from "../../../src/formats/btf.ts";
+import { checkBtf } from "../../../src/formats/btf-check.ts";
 import { dumpType } from "../../../src/formats/btf-dump.ts";
 import { printType } from "../../../src/formats/btf-print.ts";
 import { decompressKernel, parseBzImage } from "../../../src/formats/bzimage.ts";
@@ -55,6 +56,7 @@ function exerciseBtf(btf: Btf): void {
   const ids = Array.from({ length: Math.min(btf.typeCount, 500) + 2 }, (_, id) => id);
   exercise(btf, ids);
   for (const id of ids) dumpType(btf, id);
+  checkBtf(btf);
 }
 
 function exerciseSymbols(table: SymbolTable): void {
