@@ -146,13 +146,15 @@ export class SymbolTable implements Iterable<SymbolEntry> {
   }
 
   #buildChains(): { head: Int32Array; next: Int32Array } {
+    const names = this.#names;
+    const nameOffsets = this.#nameOffsets;
+    const count = this.size;
     let slots = 256;
-    while (slots < this.size) slots *= 2;
+    while (slots < count) slots *= 2;
     const head = new Int32Array(slots);
-    const next = new Int32Array(this.size);
-    for (let index = this.size - 1; index >= 0; index--) {
-      const from = this.#nameOffsets[index] + 1;
-      const hash = sampleHash(this.#names, from, this.#nameOffsets[index + 1]);
+    const next = new Int32Array(count);
+    for (let index = count - 1; index >= 0; index--) {
+      const hash = sampleHash(names, nameOffsets[index] + 1, nameOffsets[index + 1]);
       const slot = hash & (slots - 1);
       next[index] = head[slot];
       head[slot] = index + 1;
