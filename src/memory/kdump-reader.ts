@@ -9,6 +9,7 @@ import { decodePage } from "./page-codecs.ts";
 import type { PageReader } from "./page-reader.ts";
 import type { PhysicalRange } from "./physical-memory.ts";
 import { ReadAhead } from "./read-ahead.ts";
+import { ZeroForm } from "./zero-form.ts";
 
 /** No codec makes a page larger than this; writers store those that do not shrink as they are. */
 const MAX_DATA = 2 * PAGE_SIZE;
@@ -46,9 +47,8 @@ export class KdumpReader implements PageReader {
   /** Position of the one zero page that all zero pages share, or −1. */
   readonly #zeroAt: number;
 
-  /** How the codec wrote a zero page, for writers that compress each of them anew. */
-  #zeroForm = new Uint8Array(0);
-  #zeroFlags = 0;
+  /** For writers that compress each zero page anew. */
+  readonly #zeroForm = new ZeroForm();
 
   constructor(source: ByteSource, layout: KdumpLayout) {
     this.#source = source;
@@ -147,19 +147,12 @@ export class KdumpReader implements PageReader {
     const data = this.#scratch.subarray(0, size);
     const read = single ? this.#source.read(offset, data) === size : this.#data.read(offset, data);
     if (!read) return false;
-    if (
-      size === this.#zeroForm.length &&
-      flags === this.#zeroFlags &&
-      sameBytes(data, this.#zeroForm)
-    ) {
+    if (this.#zeroForm.matches(data, flags)) {
       page.fill(0);
       return true;
     }
     if (!decodePage(flags, data, page)) return false;
-    if (size <= MAX_ZERO_FORM && page.every((byte) => byte === 0)) {
-      this.#zeroForm = data.slice();
-      this.#zeroFlags = flags;
-    }
+    if (size <= MAX_ZERO_FORM) this.#zeroForm.learn(data, flags, page);
     return true;
   }
 
@@ -184,9 +177,4 @@ export class KdumpReader implements PageReader {
     const got = this.#source.read(at, this.#page);
     return got === PAGE_SIZE && this.#page.every((byte) => byte === 0) ? at : -1;
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
-  return true;
 }

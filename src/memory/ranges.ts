@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestPhysical } from "../base/address.ts";
 import type { PhysicalRange } from "./physical-memory.ts";
 
@@ -46,4 +47,15 @@ export function clipRanges(
     }
   }
   return clipped;
+}
+
+/** Appends [start, end) widened to whole pages, joined with the last one where they touch. */
+export function addPages(found: PhysicalRange[], start: number, end: number): void {
+  const first = Math.floor(start / PAGE_SIZE) * PAGE_SIZE;
+  const last = Math.ceil(end / PAGE_SIZE) * PAGE_SIZE;
+  const previous = found.at(-1);
+  if (previous !== undefined && previous.start + previous.size >= first) {
+    const size = Math.max(previous.size, last - previous.start);
+    found[found.length - 1] = { start: previous.start, size };
+  } else found.push({ start: first, size: last - first });
 }

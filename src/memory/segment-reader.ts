@@ -2,7 +2,7 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { PageReader } from "./page-reader.ts";
 import type { PhysicalRange } from "./physical-memory.ts";
-import { clipRanges } from "./ranges.ts";
+import { addPages, clipRanges } from "./ranges.ts";
 import type { SegmentMap } from "./segment-map.ts";
 
 /** Position of memory that is in no file and counts as zero; any negative one does. */
@@ -56,7 +56,7 @@ export class SegmentReader implements PageReader {
       for (let at = firstEndingAfter(extents, from); at < extents.length; at++) {
         const extent = extents[at];
         if (extent.start >= to) break;
-        add(found, Math.max(extent.start, from) + shift, Math.min(extent.end, to) + shift);
+        addPages(found, Math.max(extent.start, from) + shift, Math.min(extent.end, to) + shift);
       }
     }
     return clipRanges(this.ranges, found);
@@ -76,15 +76,4 @@ function firstEndingAfter(extents: readonly { end: number }[], position: number)
     else low = middle + 1;
   }
   return low;
-}
-
-/** Appends [start, end) widened to whole pages, joined with the last one where they touch. */
-function add(found: PhysicalRange[], start: number, end: number): void {
-  const first = Math.floor(start / PAGE_SIZE) * PAGE_SIZE;
-  const last = Math.ceil(end / PAGE_SIZE) * PAGE_SIZE;
-  const previous = found.at(-1);
-  if (previous !== undefined && previous.start + previous.size >= first) {
-    const size = Math.max(previous.size, last - previous.start);
-    found[found.length - 1] = { start: previous.start, size };
-  } else found.push({ start: first, size: last - first });
 }

@@ -19,7 +19,7 @@ import {
   note,
   raw,
 } from "../../fixtures/dump-writers.ts";
-import { randomNumbers, randomRam } from "../../fixtures/sparse-ram.ts";
+import { randomNumbers, randomRam, SparseRam } from "../../fixtures/sparse-ram.ts";
 import { TemporaryFolder } from "../../fixtures/temporary.ts";
 
 const MIB = 2 ** 20;
@@ -303,6 +303,23 @@ test("a sparse file's holes are neither read nor listed as populated", () => {
   assert.ok(listed <= MIB, `${listed} bytes are listed`);
   const at = memory.offsetOf(2 ** 39);
   assert.deepEqual(memory.u8.slice(at, at + 8), new Uint8Array(8));
+});
+
+test("zero stretches of compressed dumps are not listed as populated", () => {
+  using folder = new TemporaryFolder();
+  const idle = new SparseRam([{ start: 0, size: 8 * MIB }]);
+  for (const at of [0, 3 * MIB, 8 * MIB - PAGE_SIZE]) idle.page(at).fill(at === 0 ? 1 : 2, 5, 90);
+  for (const file of [avml(idle), avml(idle, MIB), kdump(idle, { codec: "zlib" })]) {
+    using memory = openDump(folder.file("dump", file));
+    const listed = memory.populated();
+    assert.ok(listed.reduce((sum, { size }) => sum + size, 0) <= MIB, memory.kind);
+    for (const at of [0, 3 * MIB, 8 * MIB - PAGE_SIZE]) {
+      assert.ok(listed.some(({ start, size }) => at >= start && at < start + size));
+    }
+    assert.deepEqual(memory.bytes(0, 8 * MIB), idle.read(0, 8 * MIB));
+    assert.deepEqual(memory.bytes(3 * MIB, 4096), idle.read(3 * MIB, 4096));
+    assert.deepEqual(memory.bytes(4 * MIB, 4096), new Uint8Array(4096));
+  }
 });
 
 test("options that do not fit are usage errors", () => {
