@@ -9,7 +9,10 @@ export type Hardware = {
   readonly cpus?: number;
   readonly ram?: RamKind;
   readonly machine?: Machine;
-  /** As QEMU's -cpu takes it; "max" unless told, which has 5-level paging. */
+  /**
+   * As QEMU's -cpu takes it; "max" unless told, which has 5-level paging. Always without
+   * cmpxchg16b, which QEMU emulates wrongly for several CPUs.
+   */
   readonly cpu?: string;
   /** Raw or qcow2 files that appear as virtio disks vda, vdb, … */
   readonly disks?: readonly { readonly file: string; readonly format: "raw" | "qcow2" }[];
@@ -63,7 +66,7 @@ export function hardwareModules(hardware: Hardware): string[] {
 export function hardwareArguments(name: string, paths: GuestPaths, hardware: Hardware): string[] {
   return [
     ["-name", name, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
-    ["-smp", String(hardware.cpus ?? 1), "-cpu", hardware.cpu ?? "max"],
+    ["-smp", String(hardware.cpus ?? 1), "-cpu", `${hardware.cpu ?? "max"},cx16=off`],
     ramArguments(paths, hardware),
     ["-chardev", `file,id=console,path=${paths.console}`, "-serial", "chardev:console"],
     ["-chardev", `socket,id=agent,path=${paths.agent},server=on,wait=off`],
