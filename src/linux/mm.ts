@@ -6,7 +6,7 @@ import type { Field } from "./struct-window.ts";
 import { StructWindow } from "./struct-window.ts";
 
 /** The counters of resident pages that RSS is the sum of: MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES. */
-const RESIDENT = [0, 1, 3] as const;
+export const RESIDENT = [0, 1, 3] as const;
 
 /** What a process's `struct mm_struct` tells without reading its memory. */
 export type MemoryUse = {
@@ -37,10 +37,11 @@ export class MemoryDescriptors {
       : this.#plainCounters();
   }
 
-  decode(mm: GuestVirtual): MemoryUse {
+  /** `ownPages` are resident pages that threads still keep to themselves. */
+  decode(mm: GuestVirtual, ownPages: number): MemoryUse {
     this.#window.load(mm);
     return {
-      rss: Math.max(this.#residentPages(), 0) * PAGE_SIZE,
+      rss: Math.max(this.#residentPages() + ownPages, 0) * PAGE_SIZE,
       vsz: this.#totalPages() * PAGE_SIZE,
       exeFile: this.#exeFile(),
     };

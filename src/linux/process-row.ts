@@ -9,7 +9,10 @@ export type Process = {
   readonly ppid: number;
   readonly uid: number;
   readonly gid: number;
+  /** `task_struct.comm`, at most 15 bytes. */
   readonly comm: string;
+  /** As ps shows it: a kernel thread's whole name and what it works at, else `comm`. */
+  readonly name: string;
   /** As ps shows it: `R`, `S`, `D`, `T`, `t`, `X`, `Z`, `P`, `I`. */
   readonly state: string;
   readonly kthread: boolean;

@@ -5,7 +5,7 @@ import { GuestClock } from "./clock.ts";
 import { containerOf } from "./container.ts";
 import { CredentialsDecoder } from "./credentials.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Reader } from "./member-reader.ts";
+import { KernelThreadNames } from "./kthread.ts";
 import { MemoryDescriptors } from "./mm.ts";
 import type { MemoryUse } from "./mm.ts";
 import { NamespaceDecoder } from "./namespaces.ts";
@@ -14,9 +14,9 @@ import type { Process } from "./process-row.ts";
 import { heldByGroup } from "./process-selection.ts";
 import { PF_KTHREAD, niceOf, policyName, priorityOf, stateLetter } from "./sched.ts";
 import { Signals } from "./signal.ts";
-import type { SignalState } from "./signal.ts";
 import { TaskWindow } from "./task-window.ts";
 import { Tasks } from "./task.ts";
+import { ThreadTotals } from "./thread-totals.ts";
 import { UserMemory } from "./user-memory.ts";
 import type { CommandLine } from "./user-memory.ts";
 
@@ -37,6 +37,7 @@ export class ProcessDecoder {
   readonly paths: Paths;
   readonly #kernel: Kernel;
   readonly #window: TaskWindow;
+  readonly #kthreads: KernelThreadNames;
   readonly #clock: GuestClock;
   readonly #memory: MemoryDescriptors;
   readonly #signals: Signals;
@@ -45,7 +46,7 @@ export class ProcessDecoder {
   readonly #cgroups: Cgroups;
   readonly #containers = new Map<string, string | undefined>();
   readonly #userMemory: UserMemory;
-  readonly #runtime: Reader;
+  readonly #totals: ThreadTotals;
   readonly #filePath: number;
   readonly #rootPath: number;
   readonly #cwdPath: number;
@@ -55,6 +56,7 @@ export class ProcessDecoder {
     this.tasks = new Tasks(kernel);
     this.paths = new Paths(kernel);
     this.#window = new TaskWindow(kernel);
+    this.#kthreads = new KernelThreadNames(kernel);
     this.#clock = new GuestClock(kernel);
     this.#memory = new MemoryDescriptors(kernel);
     this.#signals = new Signals(kernel);
@@ -62,7 +64,7 @@ export class ProcessDecoder {
     this.#namespaces = new NamespaceDecoder(kernel);
     this.#cgroups = new Cgroups(kernel);
     this.#userMemory = new UserMemory(kernel);
-    this.#runtime = kernel.reader("task_struct", "se.sum_exec_runtime");
+    this.#totals = new ThreadTotals(kernel, this.tasks);
     this.#filePath = kernel.offset("file", "f_path");
     this.#rootPath = kernel.offset("fs_struct", "root");
     this.#cwdPath = kernel.offset("fs_struct", "pwd");
@@ -102,7 +104,8 @@ export class ProcessDecoder {
   }
 
   /** What the program was called with, out of its own memory; undefined where it is not in RAM. */
-  commandLine({ task }: Process, budget: Budget): CommandLine | undefined {
+  commandLine({ task, kthread }: Process, budget: Budget): CommandLine | undefined {
+    if (kthread) return undefined;
     const mm = heldByGroup(this.tasks, task, this.tasks.mm, budget);
     return mm === undefined ? undefined : this.#userMemory.commandLine(mm);
   }
@@ -114,6 +117,7 @@ export class ProcessDecoder {
     this.#namespaces.forget();
     this.#cgroups.forget();
     this.#signals.forget();
+    this.#containers.clear();
   }
 
   /** One reading of a task; undefined where it makes no sense, or changed on the way. */
@@ -125,11 +129,15 @@ export class ProcessDecoder {
     const ppid = this.tasks.tgid(parent);
     const credentials = this.#credentials.decode(fields.realCred());
     if (!isPid(pid) || !isPid(ppid) || credentials.uid !== credentials.uid) return undefined;
-    const kthread = (fields.flags() & PF_KTHREAD) !== 0;
+    const flags = fields.flags();
+    const kthread = (flags & PF_KTHREAD) !== 0;
+    const comm = this.#window.comm();
     const signal = this.#signals.decode(fields.signal());
     const threadPid = fields.threadPid();
     const cgroup = this.#cgroups.path(fields.cssSet());
-    const program = this.#program(task, kthread, signal, budget);
+    const total = this.#totals.read(task, signal.threads, budget);
+    const mm = kthread ? 0 : this.#groupMm(task, signal.threads, budget);
+    const program = mm < 0 ? this.#memory.decode(mm, total.pages) : undefined;
     const files = fields.fs();
     const loginUid = fields.loginUid();
     const process: Process = {
@@ -138,7 +146,8 @@ export class ProcessDecoder {
       ppid,
       uid: credentials.uid,
       gid: credentials.gid,
-      comm: this.#window.comm(),
+      comm,
+      name: this.#kthreads.name(task, flags, comm),
       state: stateLetter(fields.state(), fields.exitState()),
       kthread,
       startTime: this.#clock.date(fields.startBoottime()),
@@ -154,7 +163,7 @@ export class ProcessDecoder {
       nice: niceOf(fields.staticPriority()),
       priority: priorityOf(fields.priority()),
       policy: policyName(fields.policy()),
-      cpuTimeMs: this.#cpuTime(task, signal, budget) / NANOSECONDS,
+      cpuTimeMs: (signal.endedRuntime + total.runtime) / NANOSECONDS,
       tracer: fields.ptrace() === 0 ? undefined : this.tasks.tgid(fields.tracer()),
       seccomp: fields.seccomp(),
       noNewPrivileges: (fields.atomicFlags() & NO_NEW_PRIVILEGES) !== 0,
@@ -169,32 +178,14 @@ export class ProcessDecoder {
     return fields.pid() === pid && fields.parent() === parent ? process : undefined;
   }
 
-  #program(
-    task: GuestVirtual,
-    kthread: boolean,
-    signal: SignalState,
-    budget: Budget,
-  ): MemoryUse | undefined {
+  #groupMm(task: GuestVirtual, threads: number, budget: Budget): GuestVirtual {
     const own = this.#window.fields.mm();
-    const mm = own < 0 || kthread || signal.threads <= 1 ? own : this.#groupMm(task, budget);
-    return mm < 0 ? this.#memory.decode(mm) : undefined;
+    if (own < 0 || threads <= 1) return own;
+    return heldByGroup(this.tasks, task, this.tasks.mm, budget) ?? 0;
   }
 
   #exe({ exeFile }: MemoryUse): string | undefined {
     return exeFile < 0 ? this.paths.text(exeFile + this.#filePath) : undefined;
-  }
-
-  #groupMm(task: GuestVirtual, budget: Budget): GuestVirtual {
-    return heldByGroup(this.tasks, task, this.tasks.mm, budget) ?? 0;
-  }
-
-  /** Nanoseconds that the threads have run, those that have ended among them. */
-  #cpuTime(task: GuestVirtual, signal: SignalState, budget: Budget): number {
-    const own = signal.endedRuntime + this.#window.fields.runtime();
-    if (!(signal.threads > 1)) return own;
-    return this.tasks
-      .threads(task, budget)
-      .reduce((sum, thread) => (thread === task ? sum : sum + this.#runtime(thread)), own);
   }
 
   #container(cgroup: string): string | undefined {

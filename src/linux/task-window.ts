@@ -62,7 +62,6 @@ function taskFields(window: StructWindow) {
     staticPriority: field("static_prio"),
     priority: field("prio"),
     policy: field("policy"),
-    runtime: field("se.sum_exec_runtime"),
     ptrace: field("ptrace"),
     tracer: field("parent"),
     seccomp: window.fieldOf("seccomp.mode") ?? absent,

@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import { GuestClock } from "./clock.ts";
 import type { Kernel } from "./kernel.ts";
+import { KernelThreadNames } from "./kthread.ts";
 import type { Reader } from "./member-reader.ts";
 import { niceOf, policyName, priorityOf } from "./sched.ts";
 import type { Tasks } from "./task.ts";
@@ -10,6 +11,8 @@ export type Thread = {
   readonly tid: number;
   readonly tgid: number;
   readonly comm: string;
+  /** As ps shows it: a kernel thread's whole name and what it works at, else `comm`. */
+  readonly name: string;
   readonly state: string;
   readonly kthread: boolean;
   /** The processor that it runs on or ran on last. */
@@ -36,6 +39,7 @@ const NANOSECONDS = 1_000_000;
 /** Reads what belongs to one thread. */
 export class ThreadDecoder {
   readonly tasks: Tasks;
+  readonly #kthreads: KernelThreadNames;
   readonly #clock: GuestClock;
   readonly #cpu: Reader;
   readonly #running: Reader;
@@ -49,6 +53,7 @@ export class ThreadDecoder {
   constructor(kernel: Kernel, tasks: Tasks, clock: GuestClock = new GuestClock(kernel)) {
     const field = (path: string): Reader => kernel.reader("task_struct", path);
     this.tasks = tasks;
+    this.#kthreads = new KernelThreadNames(kernel);
     this.#clock = clock;
     // The processor moved from task_struct to thread_info in 5.16.
     this.#cpu =
@@ -59,7 +64,9 @@ export class ThreadDecoder {
     this.#policy = field("policy");
     this.#runtime = field("se.sum_exec_runtime");
     this.#stack = field("stack");
-    this.#stackPointer = field("thread.sp");
+    // Its C type is unsigned long, which would not be read as an address.
+    const pointer = kernel.offset("task_struct", "thread.sp");
+    this.#stackPointer = (task) => kernel.space.pointer(task + pointer);
   }
 
   /** One thread, or undefined where the memory at `task` does not hold one (any more). */
@@ -73,6 +80,7 @@ export class ThreadDecoder {
       tid,
       tgid,
       comm,
+      name: this.#kthreads.name(task, tasks.flags(task), comm),
       state: tasks.state(task),
       kthread: tasks.isKernelThread(task),
       cpu: this.#cpu(task),

@@ -14,7 +14,7 @@ const columns: readonly Column<ProcessRow>[] = [
   { title: "UID", value: (row) => row.uid, align: "right" },
   { title: "S", value: (row) => row.state },
   { title: "STARTED", value: (row) => timeText(row.startTime) },
-  { title: "COMM", value: (row) => (row.kthread ? `[${row.comm}]` : row.comm) },
+  { title: "COMM", value: (row) => (row.kthread ? `[${row.name}]` : row.name) },
   { title: "EXE", value: (row) => row.exe, shrink: 12 },
   { title: "COMMAND", value: (row) => row.commandLine?.text, shrink: 16 },
 ];

@@ -17,7 +17,7 @@ const columns: readonly Column<Thread>[] = [
   { title: "POLICY", value: (row) => row.policy },
   { title: "STARTED", value: (row) => timeText(row.startTime) },
   { title: "TIME", value: (row) => durationText(row.cpuTimeMs), align: "right" },
-  { title: "COMM", value: (row) => (row.kthread ? `[${row.comm}]` : row.comm) },
+  { title: "COMM", value: (row) => (row.kthread ? `[${row.name}]` : row.name) },
 ];
 
 /** `kvmsec threads`: every thread of the guest. */
