@@ -14,10 +14,16 @@ const TYPES: Readonly<Record<number, FileType>> = {
   0xc: "socket",
 };
 const TYPE_SHIFT = 12;
-/** ANON_INODE_FS_MAGIC (include/uapi/linux/magic.h); since 6.16 its inodes call themselves files. */
-const ANON_INODE_FS_MAGIC = 0x0904_1934;
-/** Since 6.5 (include/linux/fs.h): the file on the layer below, with the overlay's path beside it. */
-const FMODE_BACKING = 0x0200_0000;
+/**
+ * ANON_INODE_FS_MAGIC and PID_FS_MAGIC (include/uapi/linux/magic.h). The inodes of pidfs (6.9), since
+ * 6.16 also the anonymous ones, call themselves files but to stat(2).
+ */
+const ANONYMOUS = new Set([0x0904_1934, 0x5049_4446]);
+/**
+ * FMODE_BACKING (include/linux/fs.h, since 6.5): the file on the layer below, with the overlay's
+ * path beside it. Bit 25 first, bit 24 since 6.14; each means something else in other releases.
+ */
+const FMODE_BACKING = (1 << 25) | (1 << 24);
 const MINOR_BITS = 20;
 
 export type FileType =
@@ -96,7 +102,7 @@ export class Files {
   }
 
   type(inode: GuestVirtual): FileType {
-    if (this.#magic(this.#superBlock(inode)) === ANON_INODE_FS_MAGIC) return "anon_inode";
+    if (ANONYMOUS.has(this.#magic(this.#superBlock(inode)))) return "anon_inode";
     const mode = this.#inodeMode(inode);
     if (mode !== mode) return "unknown";
     return TYPES[mode >>> TYPE_SHIFT] ?? "anon_inode";
@@ -107,9 +113,11 @@ export class Files {
     return this.#mountId(this.paths.mount(file + this.#path));
   }
 
+  /** The path beside a backing file is one only if its mount and its dentry are of one filesystem. */
   #userPathOffset(file: GuestVirtual): number {
     if (this.#userPath === undefined) return this.#path;
-    return (this.mode(file) & FMODE_BACKING) === 0 ? this.#path : this.#userPath;
+    if ((this.mode(file) & FMODE_BACKING) === 0) return this.#path;
+    return this.paths.sound(file + this.#userPath) ? this.#userPath : this.#path;
   }
 }
 

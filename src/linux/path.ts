@@ -23,6 +23,8 @@ export class Paths {
   readonly #hashed: Reader;
   readonly #dname: Reader;
   readonly #mntRoot: Reader;
+  readonly #mountSuper: Reader;
+  readonly #dentrySuper: Reader;
   readonly #mountOffset: number;
   readonly #mountParent: Reader;
   readonly #mountpoint: Reader;
@@ -42,6 +44,8 @@ export class Paths {
     this.#hashed = kernel.reader("dentry", "d_hash.pprev");
     this.#dname = kernel.reader("dentry_operations", "d_dname");
     this.#mntRoot = kernel.reader("vfsmount", "mnt_root");
+    this.#mountSuper = kernel.reader("vfsmount", "mnt_sb");
+    this.#dentrySuper = kernel.reader("dentry", "d_sb");
     this.#mountOffset = kernel.offset("mount", "mnt");
     this.#mountParent = kernel.reader("mount", "mnt_parent");
     this.#mountpoint = kernel.reader("mount", "mnt_mountpoint");
@@ -88,6 +92,12 @@ export class Paths {
   /** The `struct mount` of a `struct path`. */
   mount(path: GuestVirtual): GuestVirtual {
     return this.#mnt(path) - this.#mountOffset;
+  }
+
+  /** Whether memory holds a `struct path`: its mount and its dentry are of the same filesystem. */
+  sound(path: GuestVirtual): boolean {
+    const filesystem = this.#mountSuper(this.#mnt(path));
+    return filesystem < 0 && filesystem === this.#dentrySuper(this.#dentry(path));
   }
 
   /** Unlinked while open: gone from the hash, and no root (d_unlinked in include/linux/dcache.h). */

@@ -4,27 +4,17 @@ import type { Kernel } from "./kernel.ts";
 import { MapleTrees } from "./maple-tree.ts";
 import type { Reader } from "./member-reader.ts";
 
-/** A running process changes its mappings; a moment later they stand still. */
-const ATTEMPTS = 6;
-
-/** The areas of an mm_struct at one moment. */
-export type Areas = {
-  readonly vmas: readonly GuestVirtual[];
-  /** Why they may not be all. */
-  readonly fault: string | undefined;
-};
+const KERNEL_HALF = 2 ** 63;
 
 /** Finds the `vm_area_struct`s of an `mm_struct`, in order of address. */
 export class VmaLists {
   readonly start: Reader;
   readonly end: Reader;
-  readonly #kernel: Kernel;
   readonly #mapCount: Reader;
   readonly #mm: Reader;
   readonly #walk: (mm: GuestVirtual, budget: Budget) => GuestVirtual[] | undefined;
 
   constructor(kernel: Kernel) {
-    this.#kernel = kernel;
     this.start = addressReader(kernel, "vm_start");
     this.end = addressReader(kernel, "vm_end");
     this.#mapCount = kernel.reader("mm_struct", "map_count");
@@ -33,43 +23,30 @@ export class VmaLists {
     this.#walk = kernel.types.has("mm_struct", "mm_mt") ? mapleWalk(kernel) : listWalk(kernel);
   }
 
-  /**
-   * All areas; walked anew while they do not ascend, are another process's, or are not as many
-   * as `map_count` says.
-   */
-  areas(mm: GuestVirtual, budget: Budget): Areas {
-    let best: readonly GuestVirtual[] = [];
-    let fault: string | undefined;
-    for (let attempt = 0; attempt < ATTEMPTS && !budget.exhausted; attempt++) {
-      if (attempt > 0) this.#kernel.refresh();
-      const vmas = this.#walk(mm, budget) ?? [];
-      const sound = this.#ascending(mm, vmas);
-      if (sound.length === vmas.length && vmas.length === this.#mapCount(mm)) {
-        return { vmas, fault: undefined };
-      }
-      if (sound.length >= best.length) best = sound;
-      fault = `of ${this.#mapCount(mm)} mappings at ${this.#kernel.format(mm)} ${best.length} could be read`;
-    }
-    return { vmas: best, fault: fault ?? "no time was left for its mappings" };
+  /** How many there are by the process's own account. */
+  count(mm: GuestVirtual): number {
+    return this.#mapCount(mm);
   }
 
-  /** Those that belong to `mm` and begin where the one before has ended, or later. */
-  #ascending(mm: GuestVirtual, vmas: readonly GuestVirtual[]): readonly GuestVirtual[] {
-    let last = 0;
-    return vmas.filter((vma) => {
-      const start = this.start(vma);
-      const end = this.end(vma);
-      if (!(start >= last && end > start && this.#mm(vma) === mm)) return false;
-      last = end;
-      return true;
-    });
+  /** All areas; empty where the tree or list was being changed: then try again. */
+  areas(mm: GuestVirtual, budget: Budget): readonly GuestVirtual[] {
+    return this.#walk(mm, budget) ?? [];
+  }
+
+  /** Whether an area belongs to `mm`: a freed one is another's or nobody's. */
+  belongs(vma: GuestVirtual, mm: GuestVirtual): boolean {
+    return this.#mm(vma) === mm;
   }
 }
 
-/** User addresses are at most 2^57 and page-aligned here: exact as numbers. */
+/** Page-aligned, so exact as a number: a user address up to 2^57, or the kernel's (of vsyscall). */
 function addressReader(kernel: Kernel, member: string): Reader {
+  const { space } = kernel;
   const offset = kernel.offset("vm_area_struct", member);
-  return (vma) => kernel.space.count(vma + offset);
+  return (vma) => {
+    const address = space.count(vma + offset);
+    return address < KERNEL_HALF ? address : space.pointer(vma + offset);
+  };
 }
 
 function mapleWalk(kernel: Kernel) {

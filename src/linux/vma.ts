@@ -11,6 +11,8 @@ const VM_WRITE = 0x2;
 const VM_EXEC = 0x4;
 const VM_MAYSHARE = 0x80;
 const MAX_NAME = 255;
+/** A running process changes its mappings; a moment later they stand still. */
+const ATTEMPTS = 6;
 /** MM_CONTEXT_HAS_VSYSCALL (arch/x86/include/asm/mmu.h). */
 const HAS_VSYSCALL = 1 << 1;
 
@@ -77,17 +79,35 @@ export class Mappings {
     this.#hasVsyscall = vsyscallReader(kernel);
   }
 
-  /** All mappings of an mm_struct by rising address, with `[vsyscall]` at the end where it is. */
-  *all(
-    mm: GuestVirtual,
-    budget: Budget,
-    problem?: (reason: string) => void,
-  ): Generator<Mapping, void, undefined> {
-    const { vmas, fault } = this.lists.areas(mm, budget);
-    if (fault !== undefined) problem?.(fault);
-    for (const vma of vmas) yield this.decode(vma, mm);
-    const gate = this.#gate(mm);
-    if (gate !== undefined) yield gate;
+  /**
+   * All mappings of an mm_struct by rising address, with `[vsyscall]` at the end where it is. They
+   * are read anew while one was freed on the way or they are not as many as `map_count` says.
+   */
+  all(mm: GuestVirtual, budget: Budget, problem?: (reason: string) => void): Mapping[] {
+    let best: Mapping[] = [];
+    for (let attempt = 0; attempt < ATTEMPTS && !budget.exhausted; attempt++) {
+      if (attempt > 0) this.#kernel.refresh();
+      const rows = this.lists.areas(mm, budget).map((vma) => this.decode(vma, mm));
+      const sound = this.#ascending(mm, rows);
+      if (sound.length > best.length || attempt === 0) best = sound;
+      if (sound.length === rows.length && rows.length === this.lists.count(mm)) {
+        return this.#withGate(sound, mm);
+      }
+    }
+    const count = this.lists.count(mm);
+    problem?.(`of ${count} mappings at ${this.#kernel.format(mm)} ${best.length} could be read`);
+    return this.#withGate(best, mm);
+  }
+
+  /** Those that are still `mm`'s, and begin where the one before has ended, or later. */
+  #ascending(mm: GuestVirtual, rows: readonly Mapping[]): Mapping[] {
+    let last = 0;
+    return rows.filter(({ vma, start, end }) => {
+      if (!(start >= last && end > start && this.lists.belongs(vma, mm))) return false;
+      if (this.lists.start(vma) !== start || this.lists.end(vma) !== end) return false;
+      last = end;
+      return true;
+    });
   }
 
   /** One area; faults show as NaN. */
@@ -150,6 +170,11 @@ export class Mappings {
       this.#nameFunctions.set(address, maker);
     }
     return maker;
+  }
+
+  #withGate(rows: Mapping[], mm: GuestVirtual): Mapping[] {
+    const gate = this.#gate(mm);
+    return gate === undefined ? rows : [...rows, gate];
   }
 
   /** get_gate_vma (arch/x86/entry/vsyscall/vsyscall_64.c): a page that is in no process's tree. */

@@ -1,12 +1,19 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
 import { OpenFiles } from "../linux/open-file.ts";
 import type { OpenFile } from "../linux/open-file.ts";
-import { heldByGroup, selectProcesses } from "../linux/process-selection.ts";
+import { selectProcesses } from "../linux/process-selection.ts";
 import type { ProcessSelection } from "../linux/process-selection.ts";
 import { Tasks } from "../linux/task.ts";
 import type { View } from "./view.ts";
 
 /** An open file and whose it is. */
-export type FileRow = OpenFile & { readonly pid: number; readonly comm: string };
+export type FileRow = OpenFile & {
+  readonly pid: number;
+  /** The thread that it was found through: the leader, unless that has other files or none. */
+  readonly tid: number;
+  readonly comm: string;
+};
 
 /** The files that processes have open, as in /proc/PID/fd. */
 export const files: View<FileRow, ProcessSelection> = {
@@ -17,17 +24,17 @@ export const files: View<FileRow, ProcessSelection> = {
     const openFiles = new OpenFiles(kernel);
     const budget = kernel.budget();
     for (const leader of selectProcesses(tasks, options, budget, problem)) {
-      const table = heldByGroup(tasks, leader, tasks.files, budget);
-      if (table === undefined) continue;
       const pid = tasks.pid(leader);
-      const comm = tasks.comm(leader) ?? "?";
-      const faults: string[] = [];
-      const rows = [...openFiles.all(table, budget, (reason) => faults.push(reason))];
-      // A process that has exited meanwhile closed its files.
-      if (heldByGroup(tasks, leader, tasks.files, budget) !== table) continue;
-      if (!tasks.isListed(leader)) continue;
-      for (const fault of faults) problem(`process ${pid}: ${fault}`);
-      for (const row of rows) yield { pid, comm, ...row };
+      for (const [table, task] of tables(tasks, leader, budget, problem)) {
+        const tid = tasks.pid(task);
+        const comm = tasks.comm(leader) ?? "?";
+        const faults: string[] = [];
+        const rows = [...openFiles.all(table, budget, (reason) => faults.push(reason))];
+        // A thread that has exited meanwhile closed its files.
+        if (tasks.files(task) !== table || !tasks.isThreadListed(task)) continue;
+        for (const fault of faults) problem(`process ${pid}: ${fault}`);
+        for (const row of rows) yield { pid, tid, comm, ...row };
+      }
     }
   },
   json: ({ path, flags, file, ...row }, kernel) => ({
@@ -37,3 +44,18 @@ export const files: View<FileRow, ProcessSelection> = {
     file: kernel.format(file),
   }),
 };
+
+/** The tables of descriptors of a process, each with the first thread that has it. */
+function tables(
+  tasks: Tasks,
+  leader: GuestVirtual,
+  budget: Budget,
+  problem: (reason: string) => void,
+): Map<GuestVirtual, GuestVirtual> {
+  const found = new Map<GuestVirtual, GuestVirtual>();
+  for (const task of tasks.threads(leader, budget, problem)) {
+    const table = tasks.files(task);
+    if (table < 0 && !found.has(table)) found.set(table, task);
+  }
+  return found;
+}

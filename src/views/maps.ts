@@ -22,7 +22,7 @@ export const maps: View<MappingRow, ProcessSelection> = {
       const pid = tasks.pid(leader);
       const comm = tasks.comm(leader) ?? "?";
       const faults: string[] = [];
-      const rows = [...mappings.all(mm, budget, (reason) => faults.push(reason))];
+      const rows = mappings.all(mm, budget, (reason) => faults.push(reason));
       // A process that has exited meanwhile took its mappings with it.
       if (heldByGroup(tasks, leader, tasks.mm, budget) !== mm || !tasks.isListed(leader)) continue;
       for (const fault of faults) problem(`process ${pid}: ${fault}`);
