@@ -11,7 +11,8 @@ export const populationModules: readonly string[] = [
 
 const programs = ["odd-processes", "odd-sockets", "odd-files", "bpf-objects"] as const;
 
-export type PopulationPart = (typeof programs)[number] | "system";
+/** `odd-tasks` is not among what is started unless told: it is for views of tasks only. */
+export type PopulationPart = (typeof programs)[number] | "odd-tasks" | "system";
 
 /**
  * What was started: the scenario's name in the C and shell files → its process. Two of them have
