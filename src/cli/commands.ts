@@ -43,6 +43,16 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/netdevs.ts"),
   },
   {
+    name: "netfilter",
+    summary: "the functions that see packets through netfilter, and whose they are",
+    load: () => import("./commands/netfilter.ts"),
+  },
+  {
+    name: "packet-handlers",
+    summary: "the functions that get packets from devices, and whose they are",
+    load: () => import("./commands/packet-handlers.ts"),
+  },
+  {
     name: "mounts",
     summary: "what is mounted where, in every mount namespace",
     load: () => import("./commands/mounts.ts"),

@@ -77,6 +77,8 @@ function chain(
 ): GuestVirtual[] {
   let read = readChain(kernel, table, bucket, budget);
   for (let tries = 1; read.fault !== undefined && tries < TRIES; tries++) {
+    // Copied pages would give the same again.
+    kernel.refresh();
     read = readChain(kernel, table, bucket, budget);
   }
   if (read.fault !== undefined) problem(`bucket ${bucket} of ${table.name} ${read.fault}`);

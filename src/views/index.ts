@@ -7,6 +7,8 @@ export { maps } from "./maps.ts";
 export { modules } from "./modules.ts";
 export { mounts } from "./mounts.ts";
 export { netdevs } from "./netdevs.ts";
+export { netfilter } from "./netfilter.ts";
+export { packetHandlers } from "./packet-handlers.ts";
 export { ps } from "./ps.ts";
 export { sockets } from "./sockets.ts";
 export { syscalls } from "./syscalls.ts";

@@ -17,6 +17,7 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "util-linux", path: "/usr/bin/setpriv" },
   { package: "lsof", path: "/usr/bin/lsof" },
   { package: "bpftool", path: "/usr/sbin/bpftool" },
+  { package: "nftables", path: "/usr/sbin/nft" },
   { package: "makedumpfile", path: "/usr/bin/makedumpfile" },
   { package: "xz-utils", path: "/usr/bin/xz" },
   { package: "zstd", path: "/usr/bin/zstd" },

@@ -2,6 +2,7 @@ import type { TestContext } from "node:test";
 import { attach } from "../../../src/vm/guest.ts";
 import { bootNetGuest, start } from "./guest.ts";
 import type { NetGuest } from "./guest.ts";
+import { handlersAreThoseOfProc, hooksAreThoseOfNft, makeHooks } from "./hooks.ts";
 import { keptNamespaceIsSeen, makeMounts, mountsAreThoseOfMountinfo } from "./mounts.ts";
 import { devicesAreThoseOfIp, trafficIsThatOfIp, xdpIsThatOfIp } from "./netdevs.ts";
 import {
@@ -43,6 +44,12 @@ export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<
   await t.test("devices and addresses are those of ip", () => devicesAreThoseOfIp(guest, kernel));
   await t.test("traffic is what ip counts", () => trafficIsThatOfIp(guest, kernel));
   await t.test("an XDP program is the one that ip shows", () => xdpIsThatOfIp(guest, kernel));
+
+  await makeHooks(guest);
+  await t.test("netfilter hooks are those of nft", () => hooksAreThoseOfNft(guest, kernel));
+  await t.test("packet handlers are those of /proc/net/ptype", () =>
+    handlersAreThoseOfProc(guest, kernel),
+  );
 
   await makeMounts(guest);
   await t.test("mounts are those of mountinfo in every namespace", () =>

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { View } from "../../../src/views/view.ts";
-import { kernel, type KernelWish } from "../harness/debian-kernel.ts";
+import { kernel, kernelConfig, type KernelWish } from "../harness/debian-kernel.ts";
 import { bootTiny, type Guest } from "../harness/guest.ts";
 import { helperProgram } from "../harness/helper-program.ts";
 import type { Hardware } from "../harness/qemu-arguments.ts";
@@ -13,17 +13,22 @@ export type NetGuest = { readonly wish: KernelWish } & Hardware;
 /** The modules through which `ss` asks the kernel. */
 const diagnostics = ["unix_diag", "tcp_diag", "udp_diag", "raw_diag", "af_packet_diag"];
 
+const modules = "dummy veth bridge 8021q overlay nf_tables nf_conntrack nft_ct".split(" ");
+
 /**
  * Two network namespaces with sockets of every kind in both, devices of several kinds between
  * them, and a mount namespace of its own with a tmpfs, bind mounts and an overlay.
  */
 export async function bootNetGuest({ wish, ...hardware }: NetGuest): Promise<Guest> {
+  const image = await kernel(wish);
+  const hasHookNames = kernelConfig(image).has("CONFIG_NETFILTER_NETLINK_HOOK");
   const zoo = readFileSync(await helperProgram("socket-zoo"));
   const guest = await bootTiny({
     ...hardware,
-    kernel: await kernel(wish),
+    kernel: image,
     modules: diagnostics,
-    availableModules: ["dummy", "veth", "bridge", "overlay", "8021q"],
+    tools: ["nft"],
+    availableModules: hasHookNames ? [...modules, "nfnetlink_hook"] : modules,
     files: { "/usr/bin/socket-zoo": { data: zoo, mode: 0o755 } },
   });
   await guest.run(setUpNetwork, { timeout: 300_000 });
