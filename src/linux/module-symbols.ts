@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import { SymbolTable } from "../formats/symbol-table.ts";
+import type { AddressRange } from "./address-ranges.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 
@@ -11,6 +12,9 @@ const MAX_SYMBOLS = 1 << 18;
 const MAX_STRINGS = 32 * 2 ** 20;
 /** KSYM_NAME_LEN since 6.1; names that are longer do not occur. */
 const MAX_NAME = 512;
+
+/** What EXPORT_SYMBOL calls its entry for NAME (include/linux/export-internal.h). */
+const EXPORT_PREFIX = "__ksymtab_";
 
 type Parts = {
   readonly symbols: Uint8Array<ArrayBuffer>;
@@ -29,6 +33,9 @@ export class ModuleSymbols {
   readonly #count: Reader;
   readonly #strtab: Reader;
   readonly #typetab: Reader;
+  readonly #syms: Reader;
+  readonly #symsCount: Reader;
+  readonly #entrySize: number;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -37,12 +44,18 @@ export class ModuleSymbols {
     this.#count = kernel.reader("mod_kallsyms", "num_symtab");
     this.#strtab = kernel.reader("mod_kallsyms", "strtab");
     this.#typetab = kernel.reader("mod_kallsyms", "typetab");
+    this.#syms = kernel.reader("module", "syms");
+    this.#symsCount = kernel.reader("module", "num_syms");
+    this.#entrySize = kernel.types.size("kernel_symbol");
   }
 
   /** Its symbols by address, or undefined where they cannot be read. */
   of(module: GuestVirtual): SymbolTable | undefined {
     const parts = this.#read(this.#kallsyms(module));
-    return parts === undefined ? undefined : tableOf(this.#kernel, parts);
+    if (parts === undefined) return undefined;
+    const start = this.#syms(module);
+    const end = start + this.#symsCount(module) * this.#entrySize;
+    return tableOf(this.#kernel, parts, { start, end });
   }
 
   #read(kallsyms: GuestVirtual): Parts | undefined {
@@ -63,7 +76,11 @@ export class ModuleSymbols {
   }
 }
 
-function tableOf(kernel: Kernel, { symbols, strings, types }: Parts): SymbolTable | undefined {
+function tableOf(
+  kernel: Kernel,
+  { symbols, strings, types }: Parts,
+  exported: AddressRange,
+): SymbolTable | undefined {
   const words = new Uint32Array(symbols.buffer);
   const values = new Float64Array(types.length);
   const named: number[] = [];
@@ -86,11 +103,34 @@ function tableOf(kernel: Kernel, { symbols, strings, types }: Parts): SymbolTabl
     names[nameOffsets[position]] = types[index];
     names.set(nameAt(strings, words[(index * SYMBOL_SIZE) / 4]), nameOffsets[position] + 1);
   }
-  return new SymbolTable({
+  const table = new SymbolTable({
     addresses: Float64Array.from(named, (index) => values[index]),
     names,
     nameOffsets,
   });
+  markExported(table, names, nameOffsets, exported);
+  return table;
+}
+
+/**
+ * The kernel shows symbols that all modules may use with a capital letter (s_show in
+ * kernel/kallsyms.c): those whose entry lies in `syms`. Until 7.0 others had a table of their own.
+ */
+function markExported(
+  table: SymbolTable,
+  names: Uint8Array,
+  nameOffsets: Uint32Array,
+  entries: AddressRange,
+): void {
+  for (const entry of table.startingWith(EXPORT_PREFIX)) {
+    const address = table.addresses[entry];
+    if (address < entries.start || address >= entries.end) continue;
+    const exported = table.indexOf(table.name(entry).slice(EXPORT_PREFIX.length));
+    if (exported < 0) continue;
+    const at = nameOffsets[exported];
+    // Of a lower-case letter, bit 5 is what tells it from the capital.
+    if (names[at] >= 0x61 && names[at] <= 0x7a) names[at] -= 0x20;
+  }
 }
 
 function nameAt(strings: Uint8Array, start: number): Uint8Array {
