@@ -93,6 +93,21 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/dmesg.ts"),
   },
   {
+    name: "symbols",
+    summary: "names and addresses of the kernel, its modules and generated code",
+    load: () => import("./commands/symbols.ts"),
+  },
+  {
+    name: "types",
+    summary: "the kernel's structures as C, with offsets",
+    load: () => import("./commands/types.ts"),
+  },
+  {
+    name: "read",
+    summary: "bytes at a kernel, physical or process's address",
+    load: () => import("./commands/read.ts"),
+  },
+  {
     name: "syscalls",
     summary: "where every system call leads, by table and by dispatcher",
     load: () => import("./commands/syscalls.ts"),

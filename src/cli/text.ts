@@ -12,6 +12,12 @@ export function printable(text: string): string {
   return text.replace(unprintable, escape);
 }
 
+/** As `printable`, for text whose lines and tabs are ours. */
+export function printableLines(text: string): string {
+  if (ascii.test(text)) return text;
+  return text.replace(/[^\n\t]+/g, printable);
+}
+
 function escape(character: string): string {
   if (character === "\n") return "\\n";
   if (character === "\t") return "\\t";

@@ -23,9 +23,14 @@ export type ViewOptions = {
   readonly json?: boolean;
   readonly watch?: number;
   readonly types?: string;
+  /** What follows the target, for a view whose command takes more arguments. */
+  readonly words?: readonly string[];
 };
 
-/** Gives a command the arguments that every view has, and its action. */
+/**
+ * Gives a command the arguments that every view has, and its action. A variadic argument that is
+ * added after this becomes the option `words`.
+ */
 export function defineView<Row, Options extends ViewOptions>(
   command: Command,
   io: CommandIo,
@@ -36,7 +41,9 @@ export function defineView<Row, Options extends ViewOptions>(
   command
     .option("--json", "one JSON document, or one object a line with --watch")
     .addOption(watchOption())
-    .action(async (target: string, options: Options) => {
+    .action(async (target: string) => {
+      const words = command.processedArgs[1] as readonly string[] | undefined;
+      const options: Options = { ...command.opts<Options>(), ...(words && { words }) };
       using guest = await attachWith(target, options);
       const problems =
         options.watch === undefined

@@ -11,5 +11,6 @@ export { netfilter } from "./netfilter.ts";
 export { packetHandlers } from "./packet-handlers.ts";
 export { ps } from "./ps.ts";
 export { sockets } from "./sockets.ts";
+export { symbols } from "./symbols.ts";
 export { syscalls } from "./syscalls.ts";
 export { threads } from "./threads.ts";
