@@ -22,6 +22,8 @@ export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest
     kernel: await kernel(parseKernel(entry.kernel)),
     cpu: entry.levels === 5 ? "max" : "max,la57=off",
     tools: ["dd"],
+    // On a busy host the timer check of QEMU's emulation fails now and then.
+    append: "no_timer_check",
     availableModules: ["bridge", "nf_tables", "veth", "overlay", "dummy"],
   });
   await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");

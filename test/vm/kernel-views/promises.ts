@@ -7,6 +7,8 @@ import {
   modulesAreThoseOfSysfs,
   symbolsHaveTheirOwners,
 } from "./modules.ts";
+import { holesAreTold, memoryIsWhatOthersRead } from "./memory.ts";
+import { symbolsAreFound, symbolsAreThoseOfKallsyms, typesAreThoseOfBpftool } from "./symbols.ts";
 import { syscallsAreNumberedAsInHeaders, syscallsLeadIntoTheKernel } from "./syscalls.ts";
 
 type Holds = (guest: Guest, kernel: Kernel) => void | Promise<void>;
@@ -20,5 +22,10 @@ export const promises: readonly (readonly [name: string, holds: Holds])[] = [
   ["system calls lead to the kernel's own functions, by every way", syscallsLeadIntoTheKernel],
   ["gates are those that the processor uses", gatesAreThoseOfTheProcessor],
   ["gates lead into the kernel", gatesLeadIntoTheKernel],
+  ["symbols are those of /proc/kallsyms", symbolsAreThoseOfKallsyms],
+  ["symbols are found by name, pattern and address", symbolsAreFound],
+  ["types are those that bpftool lists", typesAreThoseOfBpftool],
+  ["memory is what the guest and QEMU read", memoryIsWhatOthersRead],
+  ["memory that is not there is told", holesAreTold],
   ["the log is that of /dev/kmsg", logIsThatOfKmsg],
 ];
