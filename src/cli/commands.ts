@@ -117,4 +117,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "which function every interrupt and exception enters",
     load: () => import("./commands/idt.ts"),
   },
+  {
+    name: "respond",
+    summary: "act upon a guest: freeze, resume, isolate, rejoin, kill",
+    load: () => import("./commands/respond.ts"),
+  },
 ];

@@ -1,0 +1,104 @@
+import { randomUUID } from "node:crypto";
+import { KvmsecError } from "../base/errors.ts";
+import type { Home } from "../vm/home.ts";
+import { isRunning, processIdentity } from "../vm/process-identity.ts";
+import type { ProcessIdentity } from "../vm/process-identity.ts";
+import { Journal } from "./journal.ts";
+import type { JournalEntry } from "./journal.ts";
+
+/** What a job does. */
+export type Action =
+  | "freeze"
+  | "resume"
+  | "isolate"
+  | "rejoin"
+  | "kill"
+  | "capture"
+  | "restore"
+  | "save-clean"
+  | "write";
+
+/** One action upon one guest, on record from before it starts. */
+export type Job = {
+  readonly id: string;
+  readonly action: Action;
+  /** Writes down what is about to be done. */
+  step(name: string, data?: JournalEntry["data"]): Promise<void>;
+};
+
+/** Whom a job is about. */
+export type JobTarget = { readonly text: string; readonly identity: ProcessIdentity };
+
+/** A job that began and of whose end nothing is written, and whose worker is gone. */
+export type PendingJob = {
+  readonly id: string;
+  readonly action: Action;
+  readonly target: JobTarget;
+  /** What `runJob` was given. */
+  readonly data: JournalEntry["data"];
+  readonly steps: readonly { readonly name: string; readonly data: JournalEntry["data"] }[];
+};
+
+/**
+ * Does the work of a job between its first and its last entry. What it throws is the job's end too.
+ * Only a death in between leaves it open, for `pendingJobs`.
+ */
+export async function runJob<Result>(
+  home: Home,
+  action: Action,
+  target: JobTarget,
+  work: (job: Job) => Promise<Result>,
+  data: JournalEntry["data"] = {},
+): Promise<Result> {
+  const journal = new Journal(home);
+  const id = randomUUID();
+  const worker = processIdentity(process.pid);
+  const { text, identity } = target;
+  await journal.append("begin", id, { action, target: { text, identity }, worker, ...data });
+  const job: Job = {
+    id,
+    action,
+    step: async (name, data = {}) => void (await journal.append("step", id, { name, ...data })),
+  };
+  try {
+    const result = await work(job);
+    await journal.append("end", id, { result: "done" });
+    return result;
+  } catch (error) {
+    const code = error instanceof KvmsecError ? error.code : "KVMSEC_INTERNAL";
+    const message = error instanceof Error ? error.message : String(error);
+    await journal.append("end", id, { result: "failed", code, message: message.slice(0, 2000) });
+    throw error;
+  }
+}
+
+/** Jobs that were cut short, the oldest first. */
+export function pendingJobs(home: Home): PendingJob[] {
+  const open = new Map<string, PendingJob & { worker: ProcessIdentity }>();
+  for (const { kind, job, data } of new Journal(home).read()) {
+    if (kind === "begin") {
+      const { action, target, worker, ...rest } = data as JournalEntry["data"] & {
+        action: Action;
+        target: JobTarget;
+        worker: ProcessIdentity;
+      };
+      open.set(job, { id: job, action, target, worker, data: rest, steps: [] });
+    } else if (kind === "end") open.delete(job);
+    else if (kind === "step") {
+      const before = open.get(job);
+      if (before === undefined) continue;
+      const { name, ...rest } = data as { name: string };
+      open.set(job, { ...before, steps: [...before.steps, { name, data: rest }] });
+    }
+  }
+  return [...open.values()].filter(({ worker }) => !isRunning(worker));
+}
+
+/** Closes a job that was cut short. */
+export async function settleJob(
+  home: Home,
+  { id }: PendingJob,
+  result: "finished" | "undone" | "gone",
+): Promise<void> {
+  await new Journal(home).append("end", id, { result });
+}

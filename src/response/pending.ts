@@ -1,0 +1,84 @@
+import { rmSync } from "node:fs";
+import type { QmpConnection } from "../qmp/connection.ts";
+import type { Home } from "../vm/home.ts";
+import { isRunning } from "../vm/process-identity.ts";
+import { freeze, resume } from "./freeze.ts";
+import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
+import type { ControlledGuest } from "./guest-control.ts";
+import { setLinks } from "./isolate.ts";
+import { pendingJobs, settleJob } from "./job.ts";
+import type { Action, PendingJob } from "./job.ts";
+
+/** What became of a job that was cut short. */
+export type Settled = {
+  readonly job: string;
+  readonly action: Action;
+  readonly target: string;
+  /** `finished`: done now; `undone`: as if it had never begun; `gone`: its guest has ended. */
+  readonly result: "finished" | "undone" | "gone";
+};
+
+/** Finishes or undoes what an earlier kvmsec began and did not live to end. */
+export async function settlePending(home: Home): Promise<Settled[]> {
+  const settled: Settled[] = [];
+  for (const job of pendingJobs(home)) {
+    const result = await settle(home, job);
+    await settleJob(home, job, result);
+    settled.push({ job: job.id, action: job.action, target: job.target.text, result });
+  }
+  return settled;
+}
+
+async function settle(home: Home, job: PendingJob): Promise<Settled["result"]> {
+  if (job.action === "capture") removePartial(job);
+  const settler = settlers[job.action];
+  if (settler === undefined) return "undone";
+  if (!isRunning(job.target.identity)) return job.action === "kill" ? "finished" : "gone";
+  const guest = controlGuest(home, `pid:${job.target.identity.pid}`);
+  using held = new DisposableStack();
+  held.use(await lockGuest(home, guest, `respond (${job.action}, cut short before)`));
+  return settler(guest, job);
+}
+
+type Settler = (guest: ControlledGuest, job: PendingJob) => Promise<Settled["result"]>;
+
+/** What is asked for twice is as done as what is asked for once. What has no entry needs nothing. */
+const settlers: Partial<Record<Action, Settler>> = {
+  freeze: (guest) => finish(guest, freeze),
+  resume: (guest) => finish(guest, resume),
+  isolate: (guest) => finish(guest, (monitor) => setLinks(monitor, false)),
+  rejoin: (guest) => finish(guest, (monitor) => setLinks(monitor, true)),
+  kill: async (guest) => {
+    process.kill(guest.identity.pid, "SIGKILL");
+    return "finished";
+  },
+  capture: letRunOn,
+  "save-clean": letRunOn,
+};
+
+async function finish(
+  guest: ControlledGuest,
+  work: (monitor: QmpConnection) => Promise<unknown>,
+): Promise<"finished"> {
+  using monitor = await monitorOf(guest);
+  await work(monitor);
+  return "finished";
+}
+
+/** A guest that was stopped only to be copied runs on. */
+async function letRunOn(guest: ControlledGuest, job: PendingJob): Promise<"undone"> {
+  const stopped = job.steps.find(({ name }) => name === "stop");
+  if (stopped?.data["wasRunning"] !== true) return "undone";
+  using monitor = await monitorOf(guest);
+  const { running } = await monitor.execute("query-status");
+  if (!running) await resume(monitor);
+  return "undone";
+}
+
+/** The half-made package: the job's own folder, named in the journal before it was made. */
+function removePartial(job: PendingJob): void {
+  const partial = job.data["partial"];
+  if (typeof partial === "string" && /\.partial-[0-9a-f-]{36}$/.test(partial)) {
+    rmSync(partial, { recursive: true, force: true });
+  }
+}
