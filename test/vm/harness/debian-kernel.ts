@@ -175,10 +175,13 @@ async function kernelPackages(apt: string[], meta: string): Promise<string[]> {
   return [...found];
 }
 
-/** The kernel's build options, `CONFIG_X` → `y`, `m`, a number or a string. */
+/** The kernel's build options, `CONFIG_X` → `y`, `m`, a number, a string, or `n` where it is off. */
 export function kernelConfig(of: Kernel): Map<string, string> {
   const text = readFileSync(of.config, "utf8");
-  return new Map(
-    [...text.matchAll(/^(CONFIG_\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
-  );
+  const on = text.matchAll(/^(CONFIG_\w+)=(.*)$/gm);
+  const off = text.matchAll(/^# (CONFIG_\w+) is not set$/gm);
+  return new Map([
+    ...[...on].map(([, name, value]): [string, string] => [name, value]),
+    ...[...off].map(([, name]): [string, string] => [name, "n"]),
+  ]);
 }

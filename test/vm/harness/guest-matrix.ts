@@ -1,4 +1,4 @@
-import { kernel, type Flavour, type KernelWish } from "./debian-kernel.ts";
+import { kernel, kernelConfig, type Flavour, type KernelWish } from "./debian-kernel.ts";
 import { bootTiny, type Guest, type GuestOptions } from "./guest.ts";
 import type { Hardware, Machine, RamKind } from "./qemu-arguments.ts";
 
@@ -7,6 +7,7 @@ export type MatrixGuest = {
   /** For a test's title: `bookworm/cloud q35 memfd 5-level 2 cpus 512M`. */
   readonly name: string;
   readonly wish: KernelWish;
+  /** What the processor offers; `pagingLevels` says what a kernel makes of it. */
   readonly levels: 4 | 5;
   readonly hardware: Hardware & { readonly append: string };
 };
@@ -52,6 +53,15 @@ export function guestMatrix(extent: "small" | "full"): MatrixGuest[] {
     return wishes.map((wish, index) => matrixGuest(wish, smallShapes[index % smallShapes.length]));
   }
   return [...cross(wishes, fullShapes()), ...cross(widerKernels.map(parseKernel), smallShapes)];
+}
+
+/**
+ * Levels of the page tables: Debian's 5.10 is built without the fifth; from 6.17 on there is no
+ * option for it any more and every kernel has it.
+ */
+export function pagingLevels(guest: Guest, entry: MatrixGuest): 4 | 5 {
+  const off = kernelConfig(guest.options.kernel).get("CONFIG_X86_5LEVEL") === "n";
+  return off ? 4 : entry.levels;
 }
 
 function cross(wishes: readonly KernelWish[], shapes: readonly Shape[]): MatrixGuest[] {

@@ -93,11 +93,11 @@ export class QemuProcess {
   }
 }
 
-/** From the panic on, if there was one. */
+/** From the kernel's first complaint on, if there was one and it is not far back. */
 function lastLines(console: string): string {
-  const lines = console.trimEnd().split(/\r?\n/);
-  const panic = lines.findLastIndex((line) => line.includes("Kernel panic"));
-  return lines.slice(panic < 0 ? -30 : panic).join("\n");
+  const lines = console.trimEnd().split(/\r?\n/).slice(-120);
+  const first = lines.findIndex((line) => /BUG:|Oops|protection fault|Kernel panic/.test(line));
+  return lines.slice(first < 0 ? -30 : first).join("\n");
 }
 
 function linkTarget(path: string): string {
