@@ -32,9 +32,7 @@ export const userfaultfd: Probe = {
     }
     if (full === "syscall") return ok("write traps for every guest");
     if (full === "device") return ok("write traps for every guest, through /dev/userfaultfd");
-    const mend = existsSync("/dev/userfaultfd")
-      ? asRoot(host, `setfacl -m u:${host.user}:rw /dev/userfaultfd`)
-      : asRoot(host, "sysctl vm.unprivileged_userfaultfd=1");
+    const mend = asRoot(host, "sysctl vm.unprivileged_userfaultfd=1");
     if (userModeOnly) {
       return warning("user mode only", "write traps work under TCG, not under KVM", mend);
     }
@@ -147,7 +145,8 @@ export const targets: Probe = {
   id: "targets",
   title: "running guests",
   look(host) {
-    const all = listQemuProcesses();
+    // The doctor's own QEMUs, which other probes are asking just now, are no guests.
+    const all = listQemuProcesses().filter(({ pid }) => parentOf(pid) !== process.pid);
     if (all.length === 0) return ok("no QEMU runs on this host");
     const blocked = all.filter((qemu) => watchability(qemu).reading === "none");
     const found = `${all.length - blocked.length} of ${all.length} running QEMUs can be read`;
@@ -156,6 +155,16 @@ export const targets: Probe = {
     return warning(found, "'kvmsec targets' says why the others cannot", mend);
   },
 };
+
+/** Field 4 of /proc/PID/stat; NaN where the process is gone. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return Number.NaN;
+  }
+}
 
 function attempt(probe: () => true | string): true | string {
   try {
