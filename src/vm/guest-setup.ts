@@ -60,7 +60,8 @@ export function customizeHook(recipe: ImageRecipe): string {
       "ExecStart=",
       "ExecStart=-/sbin/agetty --autologin root --keep-baud 115200,57600,38400,9600 - $TERM",
     ]),
-    'systemctl --quiet --root="$1" enable systemd-networkd.service',
+    // The guest's own: not every host has one.
+    'chroot "$1" systemctl --quiet enable systemd-networkd.service',
     ...maskedUnits.map((unit) => `ln -sf /dev/null "$1/etc/systemd/system/${unit}"`),
     // Left by the installation: the kernel's links in / and apt's and dpkg's logs.
     'rm -f "$1/vmlinuz.old" "$1/initrd.img.old"',

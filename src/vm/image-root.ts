@@ -140,13 +140,18 @@ const explanations: readonly Explanation[] = [
 
 /** The error behind mmdebstrap's last words. */
 export function explainFailure(stderr: string, recipe: ImageRecipe): KvmsecError {
+  // What begins with I: tells how it goes, also how it went well.
+  const lines = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("I: "));
+  const words = lines.join("\n");
   for (const { pattern, code, message, hint } of explanations) {
-    const match = pattern.exec(stderr);
+    const match = pattern.exec(words);
     if (match !== null) return new KvmsecError(code, message(match, recipe), { hint });
   }
-  const last = stderr.split("\n").findLast((line) => line.startsWith("E: "));
+  const first = lines.findIndex((line) => line.startsWith("E: "));
+  const reason = lines[first]?.slice(3) ?? "it gave no reason";
+  const before = lines[first - 1];
   return new KvmsecError(
     "KVMSEC_IMAGE_BUILD_FAILED",
-    `mmdebstrap failed: ${last?.slice(3) ?? "it gave no reason"}`,
+    `mmdebstrap failed: ${reason}${before === undefined ? "" : ` (after: ${before})`}`,
   );
 }

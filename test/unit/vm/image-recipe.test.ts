@@ -90,8 +90,15 @@ test("mmdebstrap's last words become an error that says what to do", () => {
     ["dpkg: error: No space left on device", "KVMSEC_HOST_DISK"],
     ["E: invalid /etc/subuid: no entry", "KVMSEC_IMAGE_PRIVILEGE"],
     ["E: something new", "KVMSEC_IMAGE_BUILD_FAILED"],
+    ["I: automatically chosen mode: unshare\nE: something new", "KVMSEC_IMAGE_BUILD_FAILED"],
     ["", "KVMSEC_IMAGE_BUILD_FAILED"],
   ];
   for (const [stderr, code] of said) assert.equal(explainFailure(stderr, recipe).code, code);
   assert.match(explainFailure(said[0]![0], recipe).message, /bookworm has no package nosuch/);
+  const hook =
+    "sh: 10: tool: not found\nE: setup failed: E: command failed\nE: mmdebstrap failed to run";
+  assert.match(
+    explainFailure(hook, recipe).message,
+    /setup failed.*\(after: sh: 10: tool: not found\)/,
+  );
 });
