@@ -2,9 +2,12 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 import { PointerCache } from "./pointer-cache.ts";
+import { TextRoom } from "./text-room.ts";
 
 const MAX_DEPTH = 256;
 const NAME_MAX = 255;
+/** Four times what the kernel itself can name (PATH_MAX, include/uapi/linux/limits.h). */
+const MAX_LENGTH = 16_384;
 
 /** Names control groups (struct cgroup, struct kernfs_node). */
 export class Cgroups {
@@ -13,6 +16,7 @@ export class Cgroups {
   readonly #node: Reader;
   readonly #name: Reader;
   readonly #parent: Reader;
+  #room = new TextRoom();
   readonly #known = new PointerCache<string>();
 
   constructor(kernel: Kernel) {
@@ -33,7 +37,13 @@ export class Cgroups {
     return path === undefined ? undefined : this.#known.set(cssSet, path);
   }
 
+  /** Some paths were left out: together they are longer than any true ones. */
+  get exhausted(): boolean {
+    return this.#room.exhausted;
+  }
+
   forget(): void {
+    this.#room = new TextRoom();
     this.#known.clear();
   }
 
@@ -44,14 +54,18 @@ export class Cgroups {
 
   #pathOf(node: GuestVirtual): string | undefined {
     const names: string[] = [];
+    let length = 0;
     let at = node;
-    for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    for (let depth = 0; depth < MAX_DEPTH && length < MAX_LENGTH; depth++) {
       const parent = this.#parent(at);
       if (parent !== parent) return undefined;
-      if (parent === 0) return `/${names.toReversed().join("/")}`;
+      if (parent === 0) {
+        return this.#room.take(length) ? `/${names.toReversed().join("/")}` : undefined;
+      }
       const name = this.#kernel.space.string(this.#name(at), NAME_MAX);
       if (name === undefined) return undefined;
       names.push(name);
+      length += name.length + 1;
       at = parent;
     }
     return undefined;

@@ -3,8 +3,8 @@ import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 
-/** NR_OPEN limits are settable up to about 2^30 (sysctl_nr_open_max in fs/file.c). */
-const MAX_FDS = 2 ** 30;
+/** What `sysctl_nr_open` (fs/file.c) is unless somebody raises it. */
+const NR_OPEN = 2 ** 20;
 const WORD_BITS = 32;
 
 /** One entry of a table of file descriptors. */
@@ -23,6 +23,7 @@ export class FdTables {
   readonly #files: Reader;
   readonly #open: Reader;
   readonly #closeOnExec: Reader;
+  readonly #most: number;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -31,6 +32,7 @@ export class FdTables {
     this.#files = kernel.reader("fdtable", "fd");
     this.#open = kernel.reader("fdtable", "open_fds");
     this.#closeOnExec = kernel.reader("fdtable", "close_on_exec");
+    this.#most = kernel.space.u32(kernel.symbol("sysctl_nr_open")) || NR_OPEN;
   }
 
   /** Open descriptors, ascending; one that is only reserved yet (no file) is left out. */
@@ -46,7 +48,7 @@ export class FdTables {
     const open = this.#open(table);
     const closeOnExec = this.#closeOnExec(table);
     const unreadable = `the descriptors at ${this.#kernel.format(filesStruct)} cannot be read`;
-    if (!(max <= MAX_FDS && files < 0 && open < 0)) return problem?.(unreadable);
+    if (!(max <= this.#most && files < 0 && open < 0)) return problem?.(unreadable);
     for (let first = 0; first < max; first += WORD_BITS) {
       if (!budget.step()) return problem?.(`${unreadable} to their end`);
       let bits = space.u32(open + first / 8);
@@ -56,6 +58,7 @@ export class FdTables {
         const bit = 31 - Math.clz32(bits & -bits);
         bits = (bits & (bits - 1)) >>> 0;
         const file = space.pointer(files + (first + bit) * 8);
+        if (!budget.step()) return problem?.(`${unreadable} to their end`);
         if (file < 0) yield { fd: first + bit, closeOnExec: ((closing >>> bit) & 1) === 1, file };
       }
     }

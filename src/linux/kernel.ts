@@ -57,6 +57,14 @@ export class Kernel {
     this.space.flush();
   }
 
+  /**
+   * Called between reading something and looking whether it still holds: where memory is copied
+   * page by page, the second look would otherwise see the copies of the first.
+   */
+  lookAgain(): void {
+    if (this.memory.live && !this.memory.stable) this.refresh();
+  }
+
   /** Address of a symbol, NaN where the kernel has none. */
   symbol(name: string): GuestVirtual {
     return this.symbols.address(name);

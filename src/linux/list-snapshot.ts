@@ -43,6 +43,8 @@ function walkOnce(kernel: Kernel, head: GuestVirtual, budget: Budget, strict: bo
   let fault: string | undefined;
   let last = head;
   let node = space.pointer(head);
+  // A circle that misses the head comes back to where it was at some power of two (Brent).
+  let milestone = node;
   while (node !== head) {
     if (!(node !== 0 && node === node)) {
       return { nodes, fault: `${name()} leads to unreadable memory` };
@@ -55,6 +57,8 @@ function walkOnce(kernel: Kernel, head: GuestVirtual, budget: Budget, strict: bo
     nodes.push(node);
     last = node;
     node = space.pointer(node);
+    if (node === milestone) return { nodes, fault: `${name()} runs in a circle` };
+    if ((nodes.length & (nodes.length - 1)) === 0) milestone = node;
   }
   return { nodes, fault };
 }

@@ -3,9 +3,12 @@ import { SyntheticNames } from "./dname.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 import { PointerCache } from "./pointer-cache.ts";
+import { TextRoom } from "./text-room.ts";
 
 /** Deepest nesting followed; PATH_MAX allows 2,048 components. */
 const MAX_COMPONENTS = 2048;
+/** Four times what the kernel itself can name (PATH_MAX, include/uapi/linux/limits.h). */
+const MAX_LENGTH = 16_384;
 const MAX_NAME = 255;
 
 type KnownPath = { readonly mnt: GuestVirtual; readonly text: string };
@@ -29,6 +32,7 @@ export class Paths {
   readonly #mountParent: Reader;
   readonly #mountpoint: Reader;
   readonly #synthetic: SyntheticNames;
+  #room = new TextRoom();
   readonly #known = new PointerCache<KnownPath>();
   readonly #directories = new PointerCache<KnownPath>();
 
@@ -62,14 +66,20 @@ export class Paths {
     const known = this.#known.get(dentry);
     if (known !== undefined && known.mnt === mnt) return known.text;
     const text = this.#syntheticName(mnt, dentry) ?? this.absolute(mnt, dentry);
-    if (text !== undefined) this.#known.set(dentry, { mnt, text });
-    return text;
+    if (text === undefined || !this.#room.take(text.length)) return undefined;
+    return this.#known.set(dentry, { mnt, text }).text;
   }
 
   /** Forgets names, which may change in a running guest. */
   forget(): void {
+    this.#room = new TextRoom();
     this.#known.clear();
     this.#directories.clear();
+  }
+
+  /** Some paths were left out: together they are longer than any true ones. */
+  get exhausted(): boolean {
+    return this.#room.exhausted;
   }
 
   /** Last component of a dentry. */
@@ -130,9 +140,10 @@ export class Paths {
   /** prepend_path of fs/d_path.c. */
   #prepend(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
     const names: string[] = [];
+    let length = 0;
     let vfsmount = mnt;
     let at = dentry;
-    for (let step = 0; step < MAX_COMPONENTS; step++) {
+    for (let step = 0; step < MAX_COMPONENTS && length < MAX_LENGTH; step++) {
       const parent = this.#parent(at);
       if (at === this.#mntRoot(vfsmount)) {
         const mount = vfsmount - this.#mountOffset;
@@ -148,6 +159,7 @@ export class Paths {
       const name = this.name(at);
       if (name === undefined) return undefined;
       names.push(name);
+      length += name.length + 1;
       at = parent;
     }
     return undefined;

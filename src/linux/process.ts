@@ -15,12 +15,18 @@ import { heldByGroup } from "./process-selection.ts";
 import { PF_KTHREAD, niceOf, policyName, priorityOf, stateLetter } from "./sched.ts";
 import { Signals } from "./signal.ts";
 import { TaskWindow } from "./task-window.ts";
+import type { TaskIdentity } from "./task-window.ts";
 import { Tasks } from "./task.ts";
 import { ThreadTotals } from "./thread-totals.ts";
 import { UserMemory } from "./user-memory.ts";
 import type { CommandLine } from "./user-memory.ts";
 
 export type { Process } from "./process-row.ts";
+
+/** A number that could not be read, of memory that was there: its owner let go of it meanwhile. */
+function isTorn({ rss, vsz, threads, pgid, sid }: Process): boolean {
+  return Number.isNaN(rss + vsz + threads + pgid + sid);
+}
 
 /** Linux' largest pid is 2^22 (PID_MAX_LIMIT, include/linux/threads.h). */
 const PID_MAX_LIMIT = 2 ** 22;
@@ -73,13 +79,38 @@ export class ProcessDecoder {
   /** Every process; one that ended while it was read is left out, not invented. */
   *all(budget: Budget, problem?: (reason: string) => void): Generator<Process> {
     this.#forget();
+    const { memory } = this.#kernel;
+    const rows = this.#unique(this.tasks.processes(budget, problem), budget, problem);
+    yield* memory.live && !memory.stable ? this.#confirmed([...rows], budget) : rows;
+    for (const what of this.#leftOut()) problem?.(`${what} are more than a true guest has`);
+  }
+
+  /** Two tasks may share a pid for a moment, in an execve that takes over from its leader. */
+  *#unique(
+    tasks: readonly GuestVirtual[],
+    budget: Budget,
+    problem?: (reason: string) => void,
+  ): Generator<Process> {
     const seen = new Set<number>();
-    for (const task of this.tasks.processes(budget, problem)) {
+    for (const task of tasks) {
       const process = this.decode(task, budget, problem);
-      // Two tasks may share a pid for a moment, in an execve that takes over from its leader.
       if (process === undefined || (seen.has(process.pid) && !this.tasks.isListed(task))) continue;
       seen.add(process.pid);
       yield process;
+    }
+  }
+
+  /**
+   * Of memory that is copied page by page, the rows were put together from pages of different
+   * moments. A task that, at the end of it all, still has all that it had was whole throughout;
+   * another is read once more by itself.
+   */
+  *#confirmed(rows: readonly Process[], budget: Budget): Generator<Process> {
+    const identities = rows.map(({ task }) => this.#identity(task));
+    this.#kernel.refresh();
+    for (const [index, row] of rows.entries()) {
+      const sure = this.#holds(row.task, identities[index]) ? row : this.decode(row.task, budget);
+      if (sure !== undefined) yield sure;
     }
   }
 
@@ -89,18 +120,39 @@ export class ProcessDecoder {
     budget: Budget,
     problem?: (reason: string) => void,
   ): Process | undefined {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const { live } = this.#kernel.memory;
+    let last: Process | undefined;
+    for (let attempt = 0; attempt < (live ? ATTEMPTS : 1); attempt++) {
       if (attempt > 0) this.#kernel.refresh();
+      const identity = this.#identity(task);
       const process = this.#read(task, budget);
-      if (!this.tasks.isListed(task)) continue;
-      if (process !== undefined) return process;
+      if (attempt > 0) this.#kernel.lookAgain();
+      if (live && !this.#holds(task, identity)) continue;
+      if (process !== undefined && !isTorn(process)) return process;
+      last = process;
     }
-    if (this.tasks.isListed(task)) {
-      problem?.(
-        `the task at ${this.#kernel.format(task)} is on the task list but holds no process`,
-      );
-    }
+    if (last !== undefined || !this.tasks.isListed(task)) return last;
+    problem?.(`the task at ${this.#kernel.format(task)} is on the task list but holds no process`);
     return undefined;
+  }
+
+  /** What a task loses or changes on its way out; where all of it stays, so does the rest. */
+  #identity(task: GuestVirtual): TaskIdentity {
+    this.#window.load(task);
+    return this.#window.identity();
+  }
+
+  #holds(task: GuestVirtual, { pid, parent, mm, realCred, signal }: TaskIdentity): boolean {
+    const { fields } = this.#window;
+    return (
+      this.tasks.isListed(task) &&
+      this.#window.load(task) &&
+      fields.pid() === pid &&
+      fields.parent() === parent &&
+      fields.mm() === mm &&
+      fields.realCred() === realCred &&
+      fields.signal() === signal
+    );
   }
 
   /** What the program was called with, out of its own memory; undefined where it is not in RAM. */
@@ -110,6 +162,15 @@ export class ProcessDecoder {
     return mm === undefined ? undefined : this.#userMemory.commandLine(mm);
   }
 
+  /** What was left out of the rows for its sheer amount. */
+  #leftOut(): string[] {
+    return [
+      ...(this.paths.exhausted ? ["paths"] : []),
+      ...(this.#cgroups.exhausted ? ["paths of control groups"] : []),
+      ...(this.#userMemory.exhausted ? ["command lines"] : []),
+    ];
+  }
+
   /** What was remembered of the last list. */
   #forget(): void {
     this.paths.forget();
@@ -117,6 +178,7 @@ export class ProcessDecoder {
     this.#namespaces.forget();
     this.#cgroups.forget();
     this.#signals.forget();
+    this.#userMemory.forget();
     this.#containers.clear();
   }
 
@@ -175,7 +237,7 @@ export class ProcessDecoder {
       container: cgroup === undefined ? undefined : this.#container(cgroup),
       task,
     };
-    return fields.pid() === pid && fields.parent() === parent ? process : undefined;
+    return process;
   }
 
   #groupMm(task: GuestVirtual, threads: number, budget: Budget): GuestVirtual {

@@ -5,6 +5,11 @@ import type { Kernel } from "./kernel.ts";
 import type { Field } from "./struct-window.ts";
 import { StructWindow } from "./struct-window.ts";
 
+/** Members of a task that change or go when it ends, executes, or is used anew. */
+export type TaskIdentity = Readonly<
+  Record<"pid" | "parent" | "mm" | "realCred" | "signal", number>
+>;
+
 /** A fast reader of one `task_struct` after another. */
 export class TaskWindow {
   readonly fields: ReturnType<typeof taskFields>;
@@ -22,6 +27,18 @@ export class TaskWindow {
   /** Lays the window on a task; false where it cannot be read. */
   load(task: GuestVirtual): boolean {
     return this.#window.load(task);
+  }
+
+  /** By what it is known again. */
+  identity(): TaskIdentity {
+    const { pid, parent, mm, realCred, signal } = this.fields;
+    return {
+      pid: pid(),
+      parent: parent(),
+      mm: mm(),
+      realCred: realCred(),
+      signal: signal(),
+    };
   }
 
   /** Its name. */

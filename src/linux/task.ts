@@ -1,9 +1,13 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
+import { physicalSize } from "../memory/physical-memory.ts";
 import { TASK_COMM_LEN } from "./comm.ts";
 import { isLinked, listSnapshot } from "./list-snapshot.ts";
 import { PF_KTHREAD, stateLetter } from "./sched.ts";
+
+/** THREAD_SIZE without KASAN (arch/x86/include/asm/page_64_types.h). */
+const KERNEL_STACK = 16_384;
 
 /** Decodes `struct task_struct` (include/linux/sched.h). */
 export class Tasks {
@@ -24,6 +28,7 @@ export class Tasks {
   readonly #comm: Field;
   readonly #state: Field;
   readonly #exitState: Field;
+  readonly #taskSize: number;
   readonly #tasksLink: number;
   readonly #threadHead: number;
   readonly #threadNode: number;
@@ -49,16 +54,24 @@ export class Tasks {
     // `state` became `__state` in 5.14.
     this.#state = kernel.readerOf("task_struct", "__state", "state") ?? field("__state");
     this.#exitState = field("exit_state");
+    this.#taskSize = kernel.types.size("task_struct") + KERNEL_STACK;
     this.#tasksLink = kernel.offset("task_struct", "tasks");
     this.#threadHead = kernel.offset("signal_struct", "thread_head");
     this.#threadNode = kernel.offset("task_struct", "thread_node");
     this.#threadCount = kernel.reader("signal_struct", "nr_threads");
   }
 
-  /** Every thread-group leader on the task list at one moment, `swapper` (pid 0) left out. */
+  /**
+   * Every thread-group leader on the task list at one moment, `swapper` (pid 0) left out. A list
+   * of more tasks than the guest's memory has room for is forged, and cut there.
+   */
   processes(budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
     const head = this.kernel.requireSymbol("init_task") + this.#tasksLink;
-    return listSnapshot(this.kernel, head, this.#tasksLink, budget, problem);
+    const tasks = listSnapshot(this.kernel, head, this.#tasksLink, budget, problem);
+    const most = Math.ceil(physicalSize(this.kernel.memory) / this.#taskSize);
+    if (tasks.length <= most) return tasks;
+    problem?.(`the task list has ${tasks.length} tasks, but memory has room for ${most}`);
+    return tasks.slice(0, most);
   }
 
   /**

@@ -3,6 +3,7 @@ import type { GuestVirtual } from "../base/address.ts";
 import { guestText } from "../base/guest-text.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { TextRoom } from "./text-room.ts";
 
 /** Longest argument list that is read; the kernel allows 6 MiB. */
 const MAX_ARGUMENTS = 0x2_0000;
@@ -26,6 +27,7 @@ export class UserMemory {
   readonly #kernel: Kernel;
   readonly #pgd: Reader;
   readonly #ends: Ends;
+  #room = new TextRoom();
 
   constructor(kernel: Kernel) {
     const field = (name: string): Reader => kernel.reader("mm_struct", name);
@@ -37,6 +39,16 @@ export class UserMemory {
       envStart: field("env_start"),
       envEnd: field("env_end"),
     };
+  }
+
+  /** Some text was left out: together it is more than any true guest has. */
+  get exhausted(): boolean {
+    return this.#room.exhausted;
+  }
+
+  /** To be called when a new list begins. */
+  forget(): void {
+    this.#room = new TextRoom();
   }
 
   /** The address space of an mm_struct, or undefined where it cannot be read. */
@@ -57,7 +69,7 @@ export class UserMemory {
     const space = this.space(mm);
     // A program that wrote over the NUL at the end has set a title, perhaps into the environment.
     if (space !== undefined && space.u8(end - 1) > 0) return this.#title(space, mm, start, end);
-    const raw = read(space, start, Math.min(end - start, MAX_ARGUMENTS));
+    const raw = this.#read(space, start, Math.min(end - start, MAX_ARGUMENTS));
     return raw === undefined ? undefined : commandLineOf(raw, raw.length === end - start);
   }
 
@@ -66,7 +78,7 @@ export class UserMemory {
     const start = this.#ends.envStart(mm);
     const length = Math.min(this.#ends.envEnd(mm) - start, MAX_ARGUMENTS);
     if (!(start > 0 && length > 0)) return undefined;
-    const raw = read(this.space(mm), start, length);
+    const raw = this.#read(this.space(mm), start, length);
     return raw === undefined ? undefined : split(raw);
   }
 
@@ -79,23 +91,24 @@ export class UserMemory {
     const envEnd = this.#ends.envEnd(mm);
     const overflows = this.#ends.envStart(mm) === end && envEnd >= end;
     const length = Math.min((overflows ? envEnd : end) - start, MAX_TITLE);
-    const raw = read(space, start, length);
+    const raw = this.#read(space, start, length);
     if (raw === undefined) return undefined;
     const terminator = raw.indexOf(0);
     const title = guestText(terminator < 0 ? raw : raw.subarray(0, terminator));
     return { text: title, argv: [title], complete: terminator >= 0 || raw.length === length };
   }
-}
 
-/** What of a stretch is in RAM, up to the first page that is not; undefined for nothing. */
-function read(
-  space: AddressSpace | undefined,
-  start: GuestVirtual,
-  length: number,
-): Uint8Array | undefined {
-  const raw = new Uint8Array(length);
-  const done = space?.copy(start, raw) ?? 0;
-  return done === 0 ? undefined : raw.subarray(0, done);
+  /** What of a stretch is in RAM, up to the first page that is not; undefined for nothing. */
+  #read(
+    space: AddressSpace | undefined,
+    start: GuestVirtual,
+    length: number,
+  ): Uint8Array | undefined {
+    if (space === undefined || !this.#room.take(length)) return undefined;
+    const raw = new Uint8Array(length);
+    const done = space.copy(start, raw);
+    return done === 0 ? undefined : raw.subarray(0, done);
+  }
 }
 
 function commandLineOf(raw: Uint8Array, complete: boolean): CommandLine {

@@ -37,8 +37,8 @@ export type Mapping = {
 /** Decodes `struct vm_area_struct` as show_map_vma does (fs/proc/task_mmu.c). */
 export class Mappings {
   readonly lists: VmaLists;
+  readonly files: Files;
   readonly #kernel: Kernel;
-  readonly #files: Files;
   readonly #flags: Reader;
   readonly #pageOffset: Reader;
   readonly #file: Reader;
@@ -56,7 +56,7 @@ export class Mappings {
   constructor(kernel: Kernel, files = new Files(kernel)) {
     const vma = (member: string): Reader => kernel.reader("vm_area_struct", member);
     this.#kernel = kernel;
-    this.#files = files;
+    this.files = files;
     this.lists = new VmaLists(kernel);
     this.#flags = vma("vm_flags");
     this.#pageOffset = vma("vm_pgoff");
@@ -88,6 +88,7 @@ export class Mappings {
     for (let attempt = 0; attempt < ATTEMPTS && !budget.exhausted; attempt++) {
       if (attempt > 0) this.#kernel.refresh();
       const rows = this.lists.areas(mm, budget).map((vma) => this.decode(vma, mm));
+      this.#kernel.lookAgain();
       const sound = this.#ascending(mm, rows);
       if (sound.length > best.length || attempt === 0) best = sound;
       if (sound.length === rows.length && rows.length === this.lists.count(mm)) {
@@ -115,7 +116,7 @@ export class Mappings {
     const file = this.#file(vma);
     const hasFile = file < 0;
     const identity = hasFile
-      ? this.#files.identity(this.#files.userInode(file))
+      ? this.files.identity(this.files.userInode(file))
       : { device: "00:00", inode: 0 };
     return {
       start: this.lists.start(vma),
@@ -130,7 +131,7 @@ export class Mappings {
 
   #fileName(vma: GuestVirtual, file: GuestVirtual): string | undefined {
     const name = this.#anonNameShared ? undefined : this.#givenName(vma);
-    return name === undefined ? this.#files.userPath(file) : `[anon_shmem:${name}]`;
+    return name === undefined ? this.files.userPath(file) : `[anon_shmem:${name}]`;
   }
 
   #memoryName(vma: GuestVirtual, mm: GuestVirtual): string | undefined {

@@ -30,12 +30,14 @@ export const files: View<FileRow, ProcessSelection> = {
         const comm = tasks.comm(leader) ?? "?";
         const faults: string[] = [];
         const rows = [...openFiles.all(table, budget, (reason) => faults.push(reason))];
+        kernel.lookAgain();
         // A thread that has exited meanwhile closed its files.
         if (tasks.files(task) !== table || !tasks.isThreadListed(task)) continue;
         for (const fault of faults) problem(`process ${pid}: ${fault}`);
         for (const row of rows) yield { pid, tid, comm, ...row };
       }
     }
+    if (openFiles.files.paths.exhausted) problem("paths are more than a true guest has");
   },
   json: ({ path, flags, file, ...row }, kernel) => ({
     ...row,

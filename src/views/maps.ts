@@ -23,11 +23,13 @@ export const maps: View<MappingRow, ProcessSelection> = {
       const comm = tasks.comm(leader) ?? "?";
       const faults: string[] = [];
       const rows = mappings.all(mm, budget, (reason) => faults.push(reason));
+      kernel.lookAgain();
       // A process that has exited meanwhile took its mappings with it.
       if (heldByGroup(tasks, leader, tasks.mm, budget) !== mm || !tasks.isListed(leader)) continue;
       for (const fault of faults) problem(`process ${pid}: ${fault}`);
       for (const row of rows) yield { pid, comm, ...row };
     }
+    if (mappings.files.paths.exhausted) problem("paths are more than a true guest has");
   },
   json: ({ start, end, vma, path, ...row }, kernel) => ({
     ...row,

@@ -86,3 +86,14 @@ test("any memory ends within the budget", () => {
     { numRuns: 300 },
   );
 });
+
+test("a circle that misses the head is left at its second turn", () => {
+  const own = toy();
+  const entries = Array.from({ length: 40 }, (_, index) => 0x1000 + index * 0x40);
+  link(own, entries);
+  own.point(entries[39] + LINK, entries[7] + LINK);
+  const { found, told } = read(own, 100_000);
+  assert.deepEqual(told.length, 1);
+  assert.match(told[0], /circle|does not lead back/);
+  assert.ok(found.length < 200, `${found.length} steps`);
+});
