@@ -1,6 +1,7 @@
 import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { AddressRange } from "./address-ranges.ts";
+import { classicFilters } from "./classic-filters.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 
@@ -23,7 +24,8 @@ const MAX_NODES = 32;
 
 /**
  * BPF programs, their subprograms, trampolines and dispatchers (`bpf_kallsyms`, kernel/bpf/core.c,
- * since 5.7). Classic filters (sockets, seccomp) are not among them: see `bpfPacks`.
+ * since 5.7), and classic filters (sockets, seccomp), which no list holds: where they lie in packs,
+ * `bpfPacks` has them.
  */
 export function* bpfCode(kernel: Kernel, problem?: Problem): Generator<GeneratedCode> {
   const head = kernel.symbol("bpf_kallsyms");
@@ -36,6 +38,9 @@ export function* bpfCode(kernel: Kernel, problem?: Problem): Generator<Generated
     const range = { start: start(ksym), end: end(ksym) };
     const text = kernel.space.string(name(ksym), MAX_NAME);
     if (believable(range) && text !== undefined) yield { kind: "bpf", name: text, ...range };
+  }
+  for (const range of classicFilters(kernel, problem ?? (() => {}))) {
+    if (believable(range)) yield { kind: "bpf", name: "bpf_classic", ...range };
   }
 }
 
