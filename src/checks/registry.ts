@@ -1,8 +1,19 @@
 import type { Check } from "./check.ts";
+import { controlRegisters } from "./control-registers.ts";
+import { idt } from "./idt.ts";
 import { kernelPages } from "./kernel-pages.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
+import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
-export const checks: readonly Check[] = [kernelText, kernelRodata, kernelPages, syscallTable];
+export const checks: readonly Check[] = [
+  kernelText,
+  kernelRodata,
+  kernelPages,
+  syscallTable,
+  syscallDispatch,
+  idt,
+  controlRegisters,
+];

@@ -13,6 +13,8 @@ export function fact<T>(make: (facts: SweepFacts) => T): Fact<T> {
 export type HostKnowledge = {
   /** Registers of each vCPU, where a channel to them exists (QMP, a dump's notes). */
   readonly processors?: readonly Processor[];
+  /** Why there are none. */
+  readonly processorsMissing?: string;
   /** Comparison with the guest's own kernel file, matched by build id. It remembers what it verified. */
   readonly text?: TextIntegrity;
   /** Why there is none. */

@@ -6,6 +6,7 @@ import { checks } from "../../checks/registry.ts";
 import { sweep } from "../../checks/sweep.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
 import { findKernelText } from "../../vm/kernel-file.ts";
+import { readProcessors } from "../../vm/processors.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { durationText, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
@@ -34,7 +35,8 @@ export const define: CommandModule["define"] = (command, io) => {
       }
       using guest = await attachWith(target, options);
       const text = findKernelText(guest, options.kernelFile);
-      const result = sweep(guest.kernel, chosen(options), text);
+      const processors = await readProcessors(guest);
+      const result = sweep(guest.kernel, chosen(options), { ...text, ...processors });
       guest.requireAlive();
       if (options.json === true) {
         await writeDocument(io, "kvmsec.check/1", { ...documentHead(guest), ...json(result) });

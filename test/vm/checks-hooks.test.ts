@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { controlRegisters } from "../../src/checks/control-registers.ts";
+import { checks } from "../../src/checks/registry.ts";
+import { sweep } from "../../src/checks/sweep.ts";
+import type { Sweep } from "../../src/checks/sweep.ts";
+import type { Processor } from "../../src/checks/sweep-facts.ts";
+import { attach } from "../../src/vm/guest.ts";
+import type { Guest as Attached } from "../../src/vm/guest.ts";
+import { readProcessors } from "../../src/vm/processors.ts";
+import { hookTamperings } from "./harness/hook-tamperings.ts";
+import { bootTiny } from "./harness/guest.ts";
+import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { RamEditor } from "./harness/ram-editor.ts";
+
+const guests = [
+  { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },
+  { release: "trixie", flavour: "generic", cpu: "max" },
+] as const;
+
+/** What a processor tampered with looks like, and what has to be said of it. */
+const REGISTERS: readonly [RegExp, Partial<Processor>][] = [
+  [/CR0\.WP off/, { cr0: 0x8000_0033n }],
+  [/CR4\.SMEP off.*CR4\.SMAP off/s, { cr4: 0x20n }],
+  [/EFER\.NXE off/, { efer: 0x501n }],
+  [/interrupt table of processor 0/, { idtBase: 0xffff_ffff_8100_0000n }],
+  [/segment table of processor 0/, { gdtBase: 0xffff_ffff_8100_0000n }],
+  [/system-call entry of processor 0/, { lstar: 0xffff_ffff_8100_0000n }],
+];
+
+/** QEMU tells the registers of a clean guest; tampered ones are made of them. */
+async function checkRegisters(attached: Attached): Promise<void> {
+  const source = await readProcessors(attached);
+  assert.ok("processors" in source);
+  assert.equal(source.processors.length, 2);
+  const clean = lookAt(attached, source.processors);
+  assert.deepEqual(clean.findings, []);
+  assert.match(clean.checks[0].reason ?? "", /^LSTAR[^;]*$/);
+  const lstar = attached.kernel.space.folding.unfold(
+    attached.kernel.requireSymbol("entry_SYSCALL_64"),
+  );
+  const [first] = source.processors.map((each) => ({ ...each, lstar }));
+  assert.deepEqual(lookAt(attached, [first]).checks[0].status, "pass");
+  for (const [says, change] of REGISTERS) {
+    const { findings } = lookAt(attached, [{ ...first, ...change }]);
+    assert.match(findings.map(({ title }) => title).join("\n"), says);
+  }
+}
+
+function lookAt({ kernel }: Attached, processors: readonly Processor[]): Sweep {
+  return sweep(kernel, [controlRegisters], { processors });
+}
+
+for (const { release, flavour, cpu } of guests) {
+  test(`code that the kernel is led to is found: ${release}/${flavour}`, async (t) => {
+    const kernel = await debianKernel({ release, flavour });
+    await using guest = await bootTiny({ kernel, cpu, cpus: 2, ram: "file", modules: ["dummy"] });
+    using attached = await attach(`pid:${guest.pid}`);
+    using editor = new RamEditor(guest, attached.kernel);
+    const tamperings = hookTamperings(attached, editor);
+    const ids = new Set(tamperings.map(({ check }) => check));
+    const look = (): Sweep =>
+      sweep(
+        attached.kernel,
+        checks.filter(({ id }) => ids.has(id)),
+      );
+
+    await t.test("nothing is found before", () => assertClean(look()));
+    await t.test("control-registers", () => checkRegisters(attached));
+    for (const { title, check, tamper, says } of tamperings) {
+      await t.test(`${check}: ${title}`, () => {
+        const undo = tamper();
+        try {
+          assertFound(attached, look(), check, says);
+        } finally {
+          undo();
+        }
+        assertClean(only(attached, check));
+      });
+    }
+    await t.test("nothing is found after all is undone", () => assertClean(look()));
+  });
+}
+
+function only({ kernel }: Attached, check: string): Sweep {
+  return sweep(
+    kernel,
+    checks.filter(({ id }) => id === check),
+  );
+}
+
+function assertClean({ findings, checks: results }: Sweep): void {
+  assert.deepEqual(findings, []);
+  assert.deepEqual(
+    results.map(({ id, status, reason }) => ({ id, status, reason })),
+    results.map(({ id }) => ({ id, status: "pass", reason: undefined })),
+  );
+}
+
+/** Found, by that check, with that evidence, and with the same id when it is looked at again. */
+function assertFound(attached: Attached, first: Sweep, check: string, says: RegExp): void {
+  const found = first.findings.filter((finding) => finding.check === check);
+  assert.ok(
+    found.some((finding) => says.test(JSON.stringify(finding))),
+    JSON.stringify(first.findings),
+  );
+  const again = only(attached, check).findings.map(({ id }) => id);
+  assert.deepEqual(
+    again,
+    found.map(({ id }) => id),
+  );
+}
