@@ -68,7 +68,7 @@ test("a circle that misses the head and a hole are told of", () => {
   const circle = toy();
   link(circle, [0x1000, 0x2000, 0x3000]);
   circle.point(0x3000 + LINK, 0x1000 + LINK);
-  assert.match(read(circle, 200).told.join(), /does not (end|lead back)/);
+  assert.match(read(circle, 200).told.join(), /does not lead back|circle/);
   const hole = toy();
   link(hole, [0x1000, 0x2000]);
   hole.ram.setBigUint64(0x1000 + LINK, 0n, true);
