@@ -11,7 +11,8 @@ export type Hardware = {
   readonly machine?: Machine;
   /**
    * As QEMU's -cpu takes it; "max" unless told, which has 5-level paging. Always without
-   * cmpxchg16b, which QEMU emulates wrongly for several CPUs.
+   * cmpxchg16b, after which QEMU 7.2's emulation leaves a stray word in EFLAGS: a kernel that is
+   * interrupted there dies, most often in kmem_cache_alloc (measured on 6.12 with 1 to 4 CPUs).
    */
   readonly cpu?: string;
   /** Raw or qcow2 files that appear as virtio disks vda, vdb, … */
