@@ -93,6 +93,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/dmesg.ts"),
   },
   {
+    name: "bpf",
+    summary: "BPF programs, maps and links, and who holds them",
+    load: () => import("./commands/bpf.ts"),
+  },
+  {
     name: "symbols",
     summary: "names and addresses of the kernel, its modules and generated code",
     load: () => import("./commands/symbols.ts"),

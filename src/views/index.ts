@@ -1,4 +1,5 @@
 /** Every view: the same for the command line, the library and evidence packages. */
+export { bpf } from "./bpf.ts";
 export { cgroups } from "./cgroups.ts";
 export { dmesg } from "./dmesg.ts";
 export { files } from "./files.ts";
