@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { kernel } from "../harness/debian-kernel.ts";
 import { parseKernel } from "../harness/guest-matrix.ts";
 import { bootTiny } from "../harness/guest.ts";
 import type { Guest } from "../harness/guest.ts";
+import { helperProgram } from "../harness/helper-program.ts";
 
 export type KernelViewGuest = {
   readonly name: string;
@@ -18,14 +20,18 @@ export const kernelViewGuests: readonly KernelViewGuest[] = [
 
 /** A guest in which every view of the kernel has something to show. */
 export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest> {
+  const objects = await helperProgram("bpf-objects");
   const guest = await bootTiny({
     kernel: await kernel(parseKernel(entry.kernel)),
     cpu: entry.levels === 5 ? "max" : "max,la57=off",
     tools: ["dd"],
     // On a busy host the timer check of QEMU's emulation fails now and then.
     append: "no_timer_check",
+    files: { "/usr/bin/bpf-objects": { data: readFileSync(objects), mode: 0o755 } },
     availableModules: ["bridge", "nf_tables", "veth", "overlay", "dummy"],
   });
+  await guest.run("setsid bpf-objects > /run/bpf-objects 2>&1 < /dev/null &");
+  await guest.run("until grep -q ready /run/bpf-objects; do sleep 0.1; done");
   await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");
   return guest;
 }

@@ -1,5 +1,11 @@
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { Guest } from "../harness/guest.ts";
+import {
+  linksAreThoseOfBpftool,
+  mapsAreThoseOfBpftool,
+  objectsHaveTheirHolders,
+  programsAreThoseOfBpftool,
+} from "./bpf.ts";
 import { logIsThatOfKmsg } from "./dmesg.ts";
 import { gatesAreThoseOfTheProcessor, gatesLeadIntoTheKernel } from "./idt.ts";
 import {
@@ -27,5 +33,9 @@ export const promises: readonly (readonly [name: string, holds: Holds])[] = [
   ["types are those that bpftool lists", typesAreThoseOfBpftool],
   ["memory is what the guest and QEMU read", memoryIsWhatOthersRead],
   ["memory that is not there is told", holesAreTold],
+  ["BPF programs are those of bpftool", programsAreThoseOfBpftool],
+  ["BPF maps are those of bpftool", mapsAreThoseOfBpftool],
+  ["BPF links are those of bpftool", linksAreThoseOfBpftool],
+  ["BPF objects have their holders and owners", objectsHaveTheirHolders],
   ["the log is that of /dev/kmsg", logIsThatOfKmsg],
 ];
