@@ -127,4 +127,14 @@ export const commands: readonly CommandEntry[] = [
     summary: "act upon a guest: freeze, resume, isolate, rejoin, kill",
     load: () => import("./commands/respond.ts"),
   },
+  {
+    name: "capture",
+    summary: "a guest's whole state into an evidence package",
+    load: () => import("./commands/capture.ts"),
+  },
+  {
+    name: "evidence",
+    summary: "evidence packages: verify, show",
+    load: () => import("./commands/evidence.ts"),
+  },
 ];

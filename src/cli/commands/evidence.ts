@@ -1,0 +1,105 @@
+import type { Command } from "commander";
+import { exitStatus } from "../../base/errors.ts";
+import { fingerprint, ownPublicKey } from "../../evidence/signing-key.ts";
+import { verifyPackage, readManifest } from "../../evidence/verify.ts";
+import type { Fault, Verification } from "../../evidence/verify.ts";
+import { openHome } from "../../vm/home.ts";
+import type { CommandIo, CommandModule } from "../command.ts";
+import { sizeText, write, writeDocument, writeTable } from "../output.ts";
+
+type Options = { readonly json?: boolean; readonly key?: string };
+
+/** `kvmsec evidence`: packages that `capture` made. */
+export const define: CommandModule["define"] = (command, io) => {
+  defineVerify(command, io);
+  defineShow(command, io);
+};
+
+function defineVerify(command: Command, io: CommandIo): void {
+  command
+    .command("verify")
+    .description("whether a package is as it was signed; needs nothing but the package")
+    .argument("<folder>", "the package")
+    .option("--key <fingerprint>", "the signer that is expected")
+    .option("--json", "one JSON document")
+    .action((folder: string, options: Options) => check(io, folder, options));
+}
+
+async function check(io: CommandIo, folder: string, options: Options): Promise<void> {
+  const result = await verifyPackage(folder);
+  const faults = [...result.faults, ...wrongSigner(result, options)];
+  if (options.json === true) {
+    const { id, files } = result.manifest;
+    await writeDocument(io, "kvmsec.evidence-verify/1", {
+      folder,
+      id,
+      intact: faults.length === 0,
+      signer: result.signer ?? null,
+      files: files.length,
+      faults,
+    });
+  } else await write(io.stdout, describe(folder, result, faults));
+  io.exit(faults.length === 0 ? exitStatus.clean : exitStatus.findings);
+}
+
+function wrongSigner({ signer }: Verification, { key }: Options): Fault[] {
+  if (key === undefined || signer === key.toLowerCase()) return [];
+  return [{ path: "manifest.json", fault: "unsigned" }];
+}
+
+function describe(folder: string, result: Verification, faults: readonly Fault[]): string {
+  const { manifest, signer } = result;
+  const lines = faults.map(({ path, fault }) => `${path}: ${said[fault]}\n`).join("");
+  if (faults.length > 0) return `${lines}${folder} is not as it was captured.\n`;
+  return `${folder} is intact: ${manifest.files.length} files of ${manifest.createdAt}, signed by ${signer}${whose(signer)}.\n`;
+}
+
+const said: Readonly<Record<Fault["fault"], string>> = {
+  changed: "was changed",
+  missing: "is missing",
+  added: "was added",
+  unsigned: "is not signed by the expected key",
+  chain: "does not follow the file before it in the manifest",
+};
+
+/** A signature only says that nothing changed since; the key says who signed. */
+function whose(signer: string | undefined): string {
+  const own = ownPublicKey(openHome());
+  return own !== undefined && fingerprint(own) === signer ? " (this home's key)" : "";
+}
+
+function defineShow(command: Command, io: CommandIo): void {
+  command
+    .command("show")
+    .description("what a package holds (verify tells whether to believe it)")
+    .argument("<folder>", "the package")
+    .option("--json", "one JSON document")
+    .action((folder: string, options: Options) => show(io, folder, options));
+}
+
+async function show(io: CommandIo, folder: string, options: Options): Promise<void> {
+  const { manifest } = readManifest(folder);
+  if (options.json === true) {
+    const { schema: _schema, ...rest } = manifest;
+    return writeDocument(io, "kvmsec.evidence/1", { folder, ...rest });
+  }
+  const { facts } = manifest;
+  const rows: readonly (readonly [string, unknown])[] = [
+    ["package", manifest.id],
+    ["made", manifest.createdAt],
+    ["target", facts["target"]],
+    ["sweep", facts["verdict"]],
+    ["method", `${String(facts["method"])}, pause ${Math.round(Number(facts["pauseMs"]))} ms`],
+  ];
+  for (const [name, value] of rows) await write(io.stdout, `${name.padEnd(8)} ${String(value)}\n`);
+  await write(io.stdout, "\n");
+  await writeTable(
+    io,
+    [
+      { title: "FILE", value: (file) => file.path },
+      { title: "SIZE", value: (file) => sizeText(file.size), align: "right" },
+      { title: "SHA-256", value: (file) => file.sha256, shrink: 16 },
+    ],
+    manifest.files,
+  );
+}

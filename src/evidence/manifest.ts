@@ -1,0 +1,104 @@
+import { createHash, sign } from "node:crypto";
+import { createReadStream, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import type { Home } from "../vm/home.ts";
+import { publicPem, signingKey } from "./signing-key.ts";
+
+export const MANIFEST = "manifest.json";
+export const SIGNATURE = "manifest.sig.json";
+
+/** A file of a package. */
+export type PackageFile = {
+  /** From the package's folder, with `/`. */
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** SHA-256 of the link before (64 zeros first), path, size and hash: no file can be left out. */
+  readonly chain: string;
+};
+
+/** What manifest.json says. */
+export type Manifest = {
+  readonly schema: "kvmsec.evidence/1";
+  readonly id: string;
+  readonly createdAt: string;
+  /** What was captured, how, and what it cost. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly files: readonly PackageFile[];
+};
+
+export type Signature = {
+  readonly schema: "kvmsec.evidence-signature/1";
+  readonly algorithm: "Ed25519";
+  readonly publicKey: string;
+  /** Over the bytes of manifest.json, in base64. */
+  readonly signature: string;
+};
+
+const FIRST = "0".repeat(64);
+
+/** Hashes every file of a folder, and writes its manifest and the manifest's signature. */
+export async function sealPackage(
+  home: Home,
+  folder: string,
+  id: string,
+  facts: Manifest["facts"],
+): Promise<Manifest> {
+  const files: PackageFile[] = [];
+  let chain = FIRST;
+  for (const path of packageFiles(folder)) {
+    const hashed = await hashFile(join(folder, path));
+    chain = chainLink(chain, path, hashed);
+    files.push({ path, ...hashed, chain });
+  }
+  const createdAt = new Date().toISOString();
+  const manifest: Manifest = { schema: "kvmsec.evidence/1", id, createdAt, facts, files };
+  const text = Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`);
+  writeFileSync(join(folder, MANIFEST), text, { mode: 0o600, flush: true });
+  const key = signingKey(home);
+  const signature: Signature = {
+    schema: "kvmsec.evidence-signature/1",
+    algorithm: "Ed25519",
+    publicKey: publicPem(key),
+    signature: sign(null, text, key).toString("base64"),
+  };
+  const signed = `${JSON.stringify(signature, undefined, 2)}\n`;
+  writeFileSync(join(folder, SIGNATURE), signed, { mode: 0o600, flush: true });
+  return manifest;
+}
+
+/** Every file of a package but its manifest and signature, sorted. */
+export function packageFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(join(folder, "/").length))
+    .filter((path) => path !== MANIFEST && path !== SIGNATURE)
+    .toSorted();
+}
+
+/** Size and hash of a file. */
+export async function hashFile(path: string): Promise<{ size: number; sha256: string }> {
+  const hash = createHash("sha256");
+  let size = 0;
+  const source = createReadStream(path, { highWaterMark: 2 ** 20 });
+  await pipeline(source, async (pieces: AsyncIterable<Buffer>) => {
+    for await (const piece of pieces) {
+      size += piece.length;
+      hash.update(piece);
+    }
+  });
+  return { size, sha256: hash.digest("hex") };
+}
+
+export function chainLink(
+  before: string,
+  path: string,
+  { size, sha256 }: { size: number; sha256: string },
+): string {
+  return createHash("sha256")
+    .update(JSON.stringify([before, path, size, sha256]))
+    .digest("hex");
+}
+
+export { FIRST as FIRST_LINK };

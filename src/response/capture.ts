@@ -1,0 +1,166 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, rmdirSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { KvmsecError, usageError } from "../base/errors.ts";
+import { CoreFile, vmcoreinfoOf } from "../evidence/core-file.ts";
+import { sealPackage } from "../evidence/manifest.ts";
+import type { Manifest } from "../evidence/manifest.ts";
+import { writeJson, writeViews } from "../evidence/observations.ts";
+import { parseRegisters } from "../evidence/registers.ts";
+import { attach } from "../vm/guest.ts";
+import type { Home } from "../vm/home.ts";
+import { requireDisk } from "../vm/host-room.ts";
+import { openImage } from "../vm/images.ts";
+import { captureFacts } from "./capture-facts.ts";
+import { GuestCopy } from "./guest-copy.ts";
+import type { CopyResult } from "./guest-copy.ts";
+import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
+import type { ControlledGuest } from "./guest-control.ts";
+import type { Inspect, Inspection } from "./inspection.ts";
+import { runJob } from "./job.ts";
+import type { Job } from "./job.ts";
+
+export type CaptureOptions = {
+  readonly inspect: Inspect;
+  /** Told when a stage begins. */
+  readonly onStage?: ((text: string) => void) | undefined;
+};
+
+/** What a capture left, and what it cost the guest. */
+export type Capture = {
+  readonly job: string;
+  readonly folder: string;
+  readonly manifest: Manifest;
+  /** How long the guest stood still for it; 0 where it stood still already. */
+  readonly pauseMs: number;
+  readonly verdict: Inspection["verdict"] | "unknown";
+};
+
+/** Views, registers and manifests beside the RAM and the disks. */
+const SPARE_ROOM = 64 * 2 ** 20;
+
+/**
+ * Takes a guest's whole state at one moment into a package: memory, devices, disks, registers;
+ * then, out of the captured memory, every view and the findings of a sweep. The guest stands still
+ * while the first part is copied, and runs on (if it ran before) during the second. The package
+ * appears whole, under its name, or not at all.
+ */
+export async function capture(
+  home: Home,
+  text: string,
+  folder: string,
+  options: CaptureOptions,
+): Promise<Capture> {
+  const place = resolve(folder);
+  mustBeFree(place);
+  const guest = controlGuest(home, text);
+  using held = new DisposableStack();
+  held.use(await lockGuest(home, guest, `capture ${text}`));
+  const id = randomUUID();
+  const partial = `${place}.partial-${id}`;
+  return runJob(
+    home,
+    "capture",
+    guest,
+    (job) => make(home, guest, job, { ...options, id, place, partial }),
+    {
+      folder: place,
+      partial,
+    },
+  );
+}
+
+type Making = CaptureOptions & {
+  readonly id: string;
+  readonly place: string;
+  readonly partial: string;
+};
+
+async function make(
+  home: Home,
+  guest: ControlledGuest,
+  job: Job,
+  making: Making,
+): Promise<Capture> {
+  const { id, place, partial, onStage = () => {} } = making;
+  mkdirSync(partial, { mode: 0o700 });
+  try {
+    onStage("copying the guest");
+    using copy = new GuestCopy(guest);
+    requireDisk(partial, copy.size + SPARE_ROOM, "capturing the guest");
+    using monitor = await monitorOf(guest);
+    const facts = await captureFacts(guest, monitor);
+    using core = new CoreFile(join(partial, "memory.elf"), copy.blocks);
+    const result = await copy.take(monitor, partial, core, job);
+    core.writeHead(parseRegisters(result.registers));
+    await job.step("look");
+    onStage("reading every view out of the copy");
+    const { verdict, incomplete } = await observe(
+      home,
+      guest,
+      partial,
+      core,
+      result,
+      making.inspect,
+    );
+    onStage("hashing and signing");
+    await job.step("seal");
+    const { registers: _, ...cost } = result;
+    const manifest = await sealPackage(home, partial, id, {
+      ...facts,
+      ...cost,
+      verdict,
+      incomplete,
+      job: job.id,
+    });
+    if (existsSync(place)) rmdirSync(place);
+    renameSync(partial, place);
+    return { job: job.id, folder: place, manifest, pauseMs: result.pauseMs, verdict };
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+  }
+}
+
+/** Looks into the copy, not into the guest: what is written down is of the moment of the capture. */
+async function observe(
+  home: Home,
+  guest: ControlledGuest,
+  folder: string,
+  core: CoreFile,
+  result: CopyResult,
+  inspect: Inspect,
+): Promise<{ verdict: Capture["verdict"]; incomplete: object }> {
+  try {
+    using copied = await attach(`file:${join(folder, "memory.elf")}`);
+    const incomplete = writeViews(copied.kernel, folder);
+    const inspection = inspect(copied, kernelFile(home, guest));
+    writeJson(join(folder, "findings.json"), {
+      schema: "kvmsec.check/1",
+      verdict: inspection.verdict,
+      reasons: inspection.reasons,
+      ...inspection.document,
+    });
+    core.writeHead(parseRegisters(result.registers), vmcoreinfoOf(copied.kernel));
+    return { verdict: inspection.verdict, incomplete };
+  } catch (error) {
+    // A guest that is not understood is captured all the same.
+    if (!(error instanceof KvmsecError)) throw error;
+    return { verdict: "unknown", incomplete: { all: [`${error.code}: ${error.message}`] } };
+  }
+}
+
+function kernelFile(home: Home, { vm, qemu }: ControlledGuest): string | undefined {
+  if (vm !== undefined) return openImage(home, vm.config.image).vmlinuz;
+  const path = qemu.arguments.kernel;
+  if (path === undefined) return undefined;
+  return `/proc/${qemu.pid}/${path.startsWith("/") ? "root" : "cwd"}/${path}`;
+}
+
+function mustBeFree(folder: string): void {
+  if (!existsSync(folder) || readdirSync(folder).length === 0) return;
+  throw usageError(
+    "KVMSEC_EVIDENCE_EXISTS",
+    `${basename(folder)} is there already and is not empty.`,
+    "Evidence is never overwritten: name another folder with -o.",
+  );
+}

@@ -1,0 +1,128 @@
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CoreFile } from "../evidence/core-file.ts";
+import type { RamBlock } from "../memory/ranges.ts";
+import type { QmpConnection } from "../qmp/connection.ts";
+import { locateRam, openGuestRam } from "../vm/guest-ram.ts";
+import type { RamLocation } from "../vm/guest-ram.ts";
+import { ramLayout } from "../vm/ram-layout.ts";
+import { saveDeviceState } from "./device-state.ts";
+import { copyDisk, writableDisks } from "./disk-copy.ts";
+import type { ControlledGuest } from "./guest-control.ts";
+import type { Job } from "./job.ts";
+import { copyMemory, copySparse } from "./sparse-copy.ts";
+
+/** What was copied of a guest, and when each part was done. */
+export type CopyResult = {
+  readonly method: "stop-copy-cont";
+  /** From the moment before `stop` to the moment after `cont`. */
+  readonly pauseMs: number;
+  readonly timeline: readonly { readonly at: string; readonly what: string; readonly ms: number }[];
+  readonly ram: { readonly kind: string; readonly size: number; readonly bytesWritten: number };
+  /** RAM that is not shared is in the device state too. */
+  readonly ramInDeviceState: boolean;
+  readonly disks: readonly {
+    readonly file: string;
+    readonly format: string;
+    readonly backing: string | null;
+  }[];
+  /** Disks that are no files of this host and were not copied. */
+  readonly disksLeftOut: readonly string[];
+  /** What QEMU says of each vCPU. */
+  readonly registers: string;
+};
+
+/** Copies a guest's RAM, devices, registers and disks in one stop. */
+export class GuestCopy implements Disposable {
+  readonly blocks: readonly RamBlock[];
+  readonly size: number;
+  readonly #guest: ControlledGuest;
+  readonly #ram: RamLocation;
+  readonly #fd: number | undefined;
+
+  constructor(guest: ControlledGuest) {
+    const { machine, maxRamBelow4g } = guest.qemu.arguments;
+    this.#guest = guest;
+    this.#ram = locateRam(guest.qemu);
+    this.size = this.#ram.size;
+    this.blocks = ramLayout(machine, this.#ram.size, maxRamBelow4g);
+    this.#fd = this.#ram.path === undefined ? undefined : openSync(this.#ram.path, "r");
+  }
+
+  /**
+   * Stops the guest if it runs, copies, and lets it run on if it ran. Whatever fails in between, a
+   * guest that ran runs on.
+   */
+  async take(
+    monitor: QmpConnection,
+    folder: string,
+    core: CoreFile,
+    job: Job,
+  ): Promise<CopyResult> {
+    const { disks, others } = await writableDisks(monitor, this.#guest.qemu.pid);
+    const wasRunning = (await monitor.execute("query-status")).running;
+    await job.step("stop", { wasRunning });
+    const timeline = new Timeline();
+    let bytesWritten = 0;
+    let registers = "";
+    try {
+      if (wasRunning) await monitor.execute("stop");
+      timeline.add("stopped");
+      registers = await monitor.human("info registers -a");
+      timeline.add("registers");
+      await saveDeviceState(monitor, join(folder, "device-state.bin"), this.#guest.qemu.uid);
+      timeline.add("device state");
+      for (const disk of disks) copyDisk(disk, join(folder, diskFile(disk.node, disk.format)));
+      timeline.add("disks");
+      bytesWritten = this.#copyRam(core);
+      timeline.add("memory");
+    } finally {
+      if (wasRunning) await monitor.execute("cont");
+      timeline.add(wasRunning ? "continued" : "left stopped");
+    }
+    writeFileSync(join(folder, "registers.txt"), registers, { mode: 0o600 });
+    return {
+      method: "stop-copy-cont",
+      pauseMs: wasRunning ? timeline.elapsed : 0,
+      timeline: timeline.entries,
+      ram: { kind: this.#ram.kind, size: this.size, bytesWritten },
+      ramInDeviceState: this.#ram.kind === "anonymous",
+      disks: disks.map(({ node, format, backing }) => ({
+        file: diskFile(node, format),
+        format,
+        backing: backing ?? null,
+      })),
+      disksLeftOut: others,
+      registers,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+  }
+
+  #copyRam(core: CoreFile): number {
+    if (this.#fd !== undefined) return copySparse(this.#fd, core.fd, core.ramAt, this.size);
+    using memory = openGuestRam(this.#guest.qemu);
+    return copyMemory(memory, this.blocks, core.fd, core.ramAt);
+  }
+}
+
+class Timeline {
+  readonly entries: { at: string; what: string; ms: number }[] = [];
+  readonly #start = performance.now();
+
+  get elapsed(): number {
+    return this.entries.at(-1)?.ms ?? 0;
+  }
+
+  add(what: string): void {
+    const ms = performance.now() - this.#start;
+    this.entries.push({ at: new Date().toISOString(), what, ms });
+  }
+}
+
+/** Node names are QEMU's and may hold anything. */
+function diskFile(node: string, format: string): string {
+  return `disk-${node.replaceAll(/[^\w.-]/g, "_")}.${format.replaceAll(/\W/g, "_")}`;
+}
