@@ -23,22 +23,27 @@ export function* boundSockets(
     link: kernel.offset("inet_bind_bucket", "node"),
   };
   for (const port of hashEntries(kernel, ports, budget, problem)) {
-    yield* owners(kernel, port, budget);
+    yield* owners(kernel, port, budget, problem);
   }
 }
 
-function* owners(kernel: Kernel, port: GuestVirtual, budget: Budget): Generator<GuestVirtual> {
+function* owners(
+  kernel: Kernel,
+  port: GuestVirtual,
+  budget: Budget,
+  problem: (reason: string) => void,
+): Generator<GuestVirtual> {
   const link = kernel.offset("sock_common", "skc_bind_node");
   const direct = kernel.readerOf("inet_bind_bucket", "owners");
   if (direct !== undefined) {
-    yield* hlistEntries(kernel, direct(port), link, budget);
+    yield* hlistEntries(kernel, direct(port), link, budget, problem);
     return;
   }
   // Since 6.8 a port has a bucket for each address, which has the owners.
   const addresses = kernel.reader("inet_bind_bucket", "bhash2")(port);
   const node = kernel.offset("inet_bind2_bucket", "bhash_node");
   const ownersOf = kernel.reader("inet_bind2_bucket", "owners");
-  for (const address of hlistEntries(kernel, addresses, node, budget)) {
-    yield* hlistEntries(kernel, ownersOf(address), link, budget);
+  for (const address of hlistEntries(kernel, addresses, node, budget, problem)) {
+    yield* hlistEntries(kernel, ownersOf(address), link, budget, problem);
   }
 }

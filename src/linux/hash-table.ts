@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** An array of `hlist_head` or `hlist_nulls_head`, each inside a bucket of its own. */
@@ -29,8 +30,6 @@ export type HashTable = {
 
 /** `alloc_large_system_hash` makes no socket table of more than 512 Ki buckets (net/ipv4/tcp.c). */
 const MAX_BUCKETS = 2 ** 20;
-/** All sockets on one port share a chain: thousands are possible, endless ones are not. */
-const MAX_CHAIN = 100_000;
 const TRIES = 4;
 const CHUNK = 0x1_0000;
 
@@ -90,16 +89,21 @@ type Chain = { readonly entries: GuestVirtual[]; readonly fault: string | undefi
 function readChain(kernel: Kernel, table: HashTable, bucket: number, budget: Budget): Chain {
   const { space } = kernel;
   const entries: GuestVirtual[] = [];
+  const watch = new CircleWatch();
   let node = space.pointer(table.address + bucket * table.stride + table.head);
   if (table.lockBit === true && node % 2 !== 0) node--;
   while (node % 2 === 0 && node !== 0) {
-    if (entries.length === MAX_CHAIN || !budget.step()) return { entries, fault: "does not end" };
+    if (!budget.step() || watch.isBack(node)) {
+      return { entries: [...new Set(entries)], fault: "does not end" };
+    }
     const entry = node - table.link;
     if (table.belongs?.(entry, bucket) === false) {
       return { entries, fault: "holds what belongs into another" };
     }
+    const next = space.pointer(node);
+    if (next !== next) return { entries, fault: "leads to unreadable memory" };
     entries.push(entry);
-    node = space.pointer(node);
+    node = next;
   }
   if (node !== node) return { entries, fault: "leads to unreadable memory" };
   const moved = table.nulls !== undefined && node !== (table.nulls + bucket) * 2 + 1;

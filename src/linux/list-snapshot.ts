@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** A running guest cuts a walk short now and then; a damaged list does so every time. */
@@ -39,14 +40,14 @@ export function listSnapshot(
 function walkOnce(kernel: Kernel, head: GuestVirtual, budget: Budget, strict: boolean): Walk {
   const { space } = kernel;
   const nodes: GuestVirtual[] = [];
+  const watch = new CircleWatch();
   const name = (): string => `the list at ${kernel.format(head)}`;
   let fault: string | undefined;
   let last = head;
   let node = space.pointer(head);
-  // A circle that misses the head comes back to where it was at some power of two (Brent).
-  let milestone = node;
   while (node !== head) {
-    if (!(node !== 0 && node === node)) {
+    const next = space.pointer(node);
+    if (next !== next || node === 0) {
       return { nodes, fault: `${name()} leads to unreadable memory` };
     }
     if (space.pointer(node + PREV) !== last) {
@@ -54,11 +55,12 @@ function walkOnce(kernel: Kernel, head: GuestVirtual, budget: Budget, strict: bo
       if (strict) return { nodes, fault };
     }
     if (!budget.step()) return { nodes, fault: `${name()} does not end` };
+    if (watch.isBack(node)) {
+      return { nodes: [...new Set(nodes)], fault: `${name()} runs in a circle` };
+    }
     nodes.push(node);
     last = node;
-    node = space.pointer(node);
-    if (node === milestone) return { nodes, fault: `${name()} runs in a circle` };
-    if ((nodes.length & (nodes.length - 1)) === 0) milestone = node;
+    node = next;
   }
   return { nodes, fault };
 }

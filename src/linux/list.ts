@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 
 /**
@@ -15,35 +16,48 @@ export function* listEntries(
   problem?: (reason: string) => void,
 ): Generator<GuestVirtual, void, undefined> {
   const { space } = kernel;
+  const watch = new CircleWatch();
   let node = space.pointer(head);
   while (node !== head) {
-    if (node !== node || node === 0) {
+    // Read before the entry is handed out: the guest may free it meanwhile.
+    const next = space.pointer(node);
+    if (next !== next || node === 0) {
       problem?.(`the list at ${kernel.format(head)} leads to unreadable memory`);
       return;
     }
-    if (!budget.step()) {
+    if (!budget.step() || watch.isBack(node)) {
       problem?.(`the list at ${kernel.format(head)} does not end`);
       return;
     }
-    // Read before the entry is handed out: the guest may free it meanwhile.
-    const next = space.pointer(node);
     yield node - linkOffset;
     node = next;
   }
 }
 
-/** Entries of a `struct hlist_head` (NULL-terminated); also of `hlist_nulls`, whose end is odd. */
+/**
+ * Entries of a `struct hlist_head` (NULL-terminated); also of `hlist_nulls`, whose end is odd.
+ * `problem` is told why a walk ended early.
+ */
 export function* hlistEntries(
   kernel: Kernel,
   head: GuestVirtual,
   linkOffset: number,
   budget: Budget,
+  problem?: (reason: string) => void,
 ): Generator<GuestVirtual, void, undefined> {
   const { space } = kernel;
+  const watch = new CircleWatch();
   let node = space.pointer(head);
-  while (node === node && node !== 0 && Math.abs(node % 2) === 0) {
-    if (!budget.step()) return;
+  while (node !== 0 && Math.abs(node % 2) !== 1) {
     const next = space.pointer(node);
+    if (next !== next) {
+      problem?.(`the list at ${kernel.format(head)} leads to unreadable memory`);
+      return;
+    }
+    if (!budget.step() || watch.isBack(node)) {
+      problem?.(`the list at ${kernel.format(head)} does not end`);
+      return;
+    }
     yield node - linkOffset;
     node = next;
   }

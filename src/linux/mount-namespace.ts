@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 import { listSnapshot } from "./list-snapshot.ts";
@@ -72,7 +73,7 @@ export class MountNamespaces {
           budget,
           problem,
         );
-    return [...mounts].filter((mount) => (this.#flags(mount) & MNT_CURSOR) === 0);
+    return [...new Set(mounts)].filter((mount) => (this.#flags(mount) & MNT_CURSOR) === 0);
   }
 
   /** The root mount of a namespace is in that namespace. */
@@ -118,6 +119,10 @@ export class MountNamespaces {
       yield* listEntries(kernel, first(block), kernel.offset("mount", "mnt_instance"), budget);
       return;
     }
-    for (let mount = first(block); mount < 0 && budget.step(); mount = next(mount)) yield mount;
+    const watch = new CircleWatch();
+    for (let mount = first(block); mount < 0; mount = next(mount)) {
+      if (!budget.step() || watch.isBack(mount)) return;
+      yield mount;
+    }
   }
 }

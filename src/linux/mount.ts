@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
 import { SyntheticNames } from "./dname.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
@@ -90,14 +91,20 @@ export class Mounts {
   }
 
   /** The mounts of one namespace. One that cannot be read is told and left out. */
-  *decodeAll(mounts: readonly GuestVirtual[], problem: (reason: string) => void): Generator<Mount> {
+  *decodeAll(
+    mounts: readonly GuestVirtual[],
+    budget: Budget,
+    problem: (reason: string) => void,
+  ): Generator<Mount> {
     const covered = new Set(mounts.map((mount) => this.#coveredBy(mount)));
     const groups = new Set(mounts.map((mount) => (this.#isShared(mount) ? this.#group(mount) : 0)));
     for (const mount of mounts) {
+      if (!budget.step()) return problem("the time for reading mounts is over");
       const decoded = this.#decode(mount, groups, covered);
       if (decoded !== undefined) yield decoded;
       else problem(`the mount at ${this.#kernel.format(mount)} cannot be read`);
     }
+    return undefined;
   }
 
   #decode(

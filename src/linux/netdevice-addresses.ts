@@ -1,4 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import { inet4Text, inet6Text } from "./inet-address.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
@@ -30,7 +32,6 @@ const SCOPES6 = [
   [0x20, "link"],
   [0x40, "site"],
 ] as const;
-const MAX_ADDRESSES = 65_536;
 
 /** Reads addresses from `struct in_device` and `struct inet6_dev`. */
 export class DeviceAddresses {
@@ -69,16 +70,17 @@ export class DeviceAddresses {
   }
 
   /** Addresses of a `struct net_device`, IPv4 first. */
-  of(device: GuestVirtual): DeviceAddress[] {
-    return [...this.#inet4(device), ...this.#inet6(device)];
+  of(device: GuestVirtual, budget: Budget): DeviceAddress[] {
+    return [...this.#inet4(device, budget), ...this.#inet6(device, budget)];
   }
 
-  *#inet4(device: GuestVirtual): Generator<DeviceAddress> {
+  *#inet4(device: GuestVirtual, budget: Budget): Generator<DeviceAddress> {
     const four = this.#four;
     const within = four.device(device);
     if (within === 0 || within !== within) return;
     let at = four.first(within);
-    for (let count = 0; at === at && at !== 0 && count < MAX_ADDRESSES; count++) {
+    const watch = new CircleWatch();
+    while (at === at && at !== 0 && budget.step() && !watch.isBack(at)) {
       const local = this.#text4(at + this.#fourOffsets.local);
       const address = this.#text4(at + this.#fourOffsets.address);
       const broadcast = this.#text4(at + this.#fourOffsets.broadcast);
@@ -95,12 +97,11 @@ export class DeviceAddresses {
     }
   }
 
-  *#inet6(device: GuestVirtual): Generator<DeviceAddress> {
+  *#inet6(device: GuestVirtual, budget: Budget): Generator<DeviceAddress> {
     const six = this.#six;
     const offsets = this.#sixOffsets;
     const within = six.device(device);
     if (within === 0 || within !== within) return;
-    const budget = this.#kernel.budget();
     for (const at of listEntries(this.#kernel, within + offsets.list, offsets.link, budget)) {
       const address = this.#text6(at + offsets.address);
       const peer = this.#text6(at + offsets.peer);

@@ -13,6 +13,7 @@ export class DeviceNames {
   readonly #link: number;
   readonly #name: Reader;
   readonly #index: Reader;
+  readonly #budget: Budget;
   readonly #known = new Map<GuestVirtual, Map<number, string>>();
 
   constructor(kernel: Kernel) {
@@ -20,6 +21,7 @@ export class DeviceNames {
     this.#head = kernel.offset("net", "dev_base_head");
     this.#link = kernel.offset("net_device", "dev_list");
     this.#name = kernel.reader("net_device", "name");
+    this.#budget = kernel.budget();
     this.#index = kernel.reader("net_device", "ifindex");
   }
 
@@ -37,7 +39,7 @@ export class DeviceNames {
     if (names === undefined) {
       names = new Map();
       this.#known.set(net, names);
-      for (const device of this.devices(net, this.#kernel.budget())) {
+      for (const device of this.devices(net, this.#budget)) {
         names.set(this.#index(device), this.nameOf(device) ?? "?");
       }
     }

@@ -96,14 +96,16 @@ export class NetDevices {
   /** Every device of a namespace, in the order of `ip link`. */
   *all(net: GuestVirtual, budget: Budget, problem: (reason: string) => void): Generator<NetDevice> {
     for (const device of this.#names.devices(net, budget, problem)) {
-      const decoded = this.decode(device);
+      if (!budget.step()) return problem("the time for reading devices is over");
+      const decoded = this.decode(device, budget);
       if (decoded === undefined) problem(`the device at ${this.#kernel.format(device)} is none`);
       else if (decoded.net === net) yield decoded;
     }
+    return undefined;
   }
 
   /** The device at that address; undefined where there is none (any more). */
-  decode(device: GuestVirtual): NetDevice | undefined {
+  decode(device: GuestVirtual, budget: Budget): NetDevice | undefined {
     const read = this.#readers;
     const name = this.#names.nameOf(device);
     const ifindex = read.ifindex(device);
@@ -123,8 +125,8 @@ export class NetDevices {
       promiscuity,
       mtu: read.mtu(device),
       operstate: operstateName(state, operstate),
-      master: this.#master(device),
-      addresses: this.#addresses.of(device),
+      master: this.#master(device, budget),
+      addresses: this.#addresses.of(device, budget),
       traffic: this.#statistics.of(device),
       xdp: this.#xdp.of(device),
       device,
@@ -144,8 +146,7 @@ export class NetDevices {
   }
 
   /** The master is the first of the devices above (netdev_master_upper_dev_get in net/core/dev.c). */
-  #master(device: GuestVirtual): string | undefined {
-    const budget = this.#kernel.budget();
+  #master(device: GuestVirtual, budget: Budget): string | undefined {
     const head = device + this.#upper;
     for (const adjacent of listEntries(this.#kernel, head, this.#adjacentLink, budget)) {
       if (this.#adjacentMaster(adjacent) === 0) return undefined;

@@ -73,11 +73,17 @@ export class NetfilterHooks {
 
   /** Every hook of a network namespace, in the order in which they are called at each point. */
   *all(net: GuestVirtual, budget: Budget, problem: Problem): Generator<NetfilterHook> {
-    for (const [family, hooks] of FAMILIES) yield* this.#ofFamily(net, family, hooks, problem);
+    for (const [family, hooks] of FAMILIES)
+      yield* this.#ofFamily(net, family, hooks, budget, problem);
     for (const device of this.#names.devices(net, budget, problem)) {
       for (const { hook, at } of this.#deviceHooks) {
         const name = this.#names.nameOf(device);
-        yield* this.#read(at(device), { net, family: "netdev", hook, device: name }, problem);
+        yield* this.#read(
+          at(device),
+          { net, family: "netdev", hook, device: name },
+          budget,
+          problem,
+        );
       }
     }
   }
@@ -86,6 +92,7 @@ export class NetfilterHooks {
     net: GuestVirtual,
     family: NetfilterHook["family"],
     hooks: readonly string[],
+    budget: Budget,
     problem: Problem,
   ): Generator<NetfilterHook> {
     const heads = this.#kernel.types.member("net", `nf.hooks_${family}`);
@@ -94,20 +101,25 @@ export class NetfilterHooks {
     for (let number = 0; number < count; number++) {
       const entries = this.#kernel.space.pointer(net + heads.offset + number * POINTER_SIZE);
       const hook = hooks[number] ?? String(number);
-      yield* this.#read(entries, { net, family, hook, device: undefined }, problem);
+      yield* this.#read(entries, { net, family, hook, device: undefined }, budget, problem);
     }
   }
 
   /** An array of functions with what to call them with, and behind it one of who registered them. */
-  *#read(entries: GuestVirtual, place: Place, problem: Problem): Generator<NetfilterHook> {
-    if (entries === 0) return;
+  *#read(
+    entries: GuestVirtual,
+    place: Place,
+    budget: Budget,
+    problem: Problem,
+  ): Generator<NetfilterHook, void, undefined> {
+    if (entries === 0) return undefined;
     const count = this.#count(entries);
     if (!(count <= MAX_HOOKS)) {
-      problem(`the ${place.family} ${place.hook} hooks cannot be read`);
-      return;
+      return problem(`the ${place.family} ${place.hook} hooks cannot be read`);
     }
     const first = entries + this.#entries;
     for (let index = 0; index < count; index++) {
+      if (!budget.step()) return problem("the time for reading hooks is over");
       const entry = first + index * this.#entrySize;
       const owners = first + count * this.#entrySize;
       const operations = this.#kernel.space.pointer(owners + index * POINTER_SIZE);
@@ -120,5 +132,6 @@ export class NetfilterHooks {
         private: this.#private(entry),
       };
     }
+    return undefined;
   }
 }

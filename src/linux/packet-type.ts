@@ -45,12 +45,18 @@ export class PacketHandlers {
   }
 
   /** Every handler: those of all devices, those of namespaces, those of single devices. */
-  *all(nets: readonly GuestVirtual[], budget: Budget, problem: Problem): Generator<PacketHandler> {
+  *all(
+    nets: readonly GuestVirtual[],
+    budget: Budget,
+    problem: Problem,
+  ): Generator<PacketHandler, void, undefined> {
     for (const head of this.#heads(nets, budget, problem)) {
       for (const each of listSnapshot(this.#kernel, head, this.#link, budget, problem)) {
+        if (!budget.step()) return problem("the time for reading packet handlers is over");
         yield this.#decode(each);
       }
     }
+    return undefined;
   }
 
   *#heads(

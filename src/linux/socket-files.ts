@@ -91,6 +91,7 @@ export class SocketFiles {
         const low = view.getUint32(index * 8, true);
         const high = view.getUint32(index * 8 + 4, true);
         if (high === 0) continue;
+        if (!budget.step()) return problem("the time for reading open files is over");
         this.#add(space.folding.fold(low, high), { pid, fd: first + index }, found);
       }
     }

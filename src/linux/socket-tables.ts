@@ -45,7 +45,7 @@ export function* socketTableEntries(
     shared.add(bhash);
     for (const sock of boundSockets(kernel, info, budget, problem)) yield { table: "bhash", sock };
   }
-  yield* listed(kernel, nets, budget);
+  yield* listed(kernel, nets, budget, problem);
 }
 
 /** Packet and XDP sockets are on plain lists, one a namespace. */
@@ -53,17 +53,18 @@ function* listed(
   kernel: Kernel,
   nets: readonly GuestVirtual[],
   budget: Budget,
+  problem: Problem,
 ): Generator<TableEntry> {
   const packet = packetLists(kernel, nets);
   for (const head of packet.heads) {
-    for (const sock of hlistEntries(kernel, head, packet.link, budget)) {
+    for (const sock of hlistEntries(kernel, head, packet.link, budget, problem)) {
       yield { table: "packet", sock };
     }
   }
   const xdp = kernel.readerOf("net", "xdp.list");
   if (xdp === undefined) return;
   for (const net of nets) {
-    for (const sock of hlistEntries(kernel, xdp(net), packet.link, budget)) {
+    for (const sock of hlistEntries(kernel, xdp(net), packet.link, budget, problem)) {
       yield { table: "xdp", sock };
     }
   }

@@ -49,7 +49,7 @@ export function readSockets(
 ): FoundSocket[] {
   const decoder = new SocketDecoder(kernel);
   const first = lookOnce(kernel, decoder, sources, budget, problem);
-  let rows = decodeAll(decoder, first, sources);
+  let rows = decodeAll(decoder, first, sources, budget, problem);
   for (const pause of PAUSES) {
     if (!rows.some(isDoubtful)) break;
     if (kernel.memory.live) sleep(pause);
@@ -119,8 +119,18 @@ function decodeAll(
   decoder: SocketDecoder,
   look: Look,
   sources: readonly SocketSource[],
+  budget: Budget,
+  problem: Problem,
 ): FoundSocket[] {
-  return [...look.sightings.keys()].flatMap((sock) => decodeOne(decoder, sock, look, sources));
+  const rows: FoundSocket[] = [];
+  for (const sock of look.sightings.keys()) {
+    if (!budget.step()) {
+      problem("the time for reading sockets is over");
+      break;
+    }
+    rows.push(...decodeOne(decoder, sock, look, sources));
+  }
+  return rows;
 }
 
 /** Nothing where there is no socket any more. */

@@ -16,7 +16,8 @@ export const mounts: View<MountRow> = {
     const decoder = new Mounts(kernel);
     for (const { address, inum, pid } of namespaces.all(budget, problem)) {
       const found = namespaces.mounts(address, budget, problem);
-      for (const mount of decoder.decodeAll(found, problem)) yield { ...mount, mntns: inum, pid };
+      for (const mount of decoder.decodeAll(found, budget, problem))
+        yield { ...mount, mntns: inum, pid };
     }
   },
   json: ({ mount, superBlock, mntns, pid, ...row }, kernel) => ({
