@@ -124,7 +124,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "respond",
-    summary: "act upon a guest: freeze, resume, isolate, rejoin, kill",
+    summary: "act upon a guest: freeze, resume, isolate, rejoin, kill, restore",
     load: () => import("./commands/respond.ts"),
   },
   {

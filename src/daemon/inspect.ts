@@ -1,32 +1,44 @@
 import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
-import type { Sweep } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/sweep.ts";
 import { KvmsecError } from "../base/errors.ts";
 import type { Inspection } from "../response/inspection.ts";
 import type { Guest } from "../vm/guest.ts";
 import { findKernelText } from "../vm/kernel-file.ts";
 import type { TextSource } from "../vm/kernel-file.ts";
+import { readProcessors } from "../vm/processors.ts";
 
-/** The check without which nothing can be called clean. */
-const INDISPENSABLE = "kernel-text";
+/** The checks without which nothing can be called clean. */
+const DECISIVE: ReadonlySet<string> = new Set([
+  "kernel-text",
+  "kernel-rodata",
+  "kernel-pages",
+  "syscall-table",
+]);
 
 /**
- * One sweep of all checks. Clean is only what was looked at: no finding, no check that failed to
- * run, and the kernel's text compared with its file. A check that has no object in this kernel
- * (`skipped`) does not stand against it.
+ * One sweep of all checks. Clean is only what was looked at: no finding, and every decisive check
+ * ran to its end. What the others could not see is told as `gaps`.
  */
-export function inspect(guest: Guest, kernelFile?: string): Inspection {
+export async function inspect(guest: Guest, kernelFile?: string): Promise<Inspection> {
   return inspectWith(guest, textOf(guest, kernelFile));
 }
 
 /** The same, for one who looks again and again and keeps what was learned of the kernel's file. */
-export function inspectWith(guest: Guest, text: TextSource): Inspection {
-  const result = sweep(guest.kernel, checks, text);
+export async function inspectWith(guest: Guest, text: TextSource): Promise<Inspection> {
+  const processors = await readProcessors(guest);
+  const result = sweep(guest.kernel, checks, { ...text, ...processors });
   guest.requireAlive();
   const titles = result.findings.map(({ title }) => title);
-  const reasons = titles.length > 0 ? titles : unseen(result);
+  const missed = result.checks.filter(({ id, status }) => DECISIVE.has(id) && status !== "pass");
+  const reasons = titles.length > 0 ? titles : missed.map(because);
   const verdict = titles.length > 0 ? "tampered" : reasons.length > 0 ? "unsure" : "clean";
-  return { verdict, reasons, document: { ...result } };
+  const gaps = result.checks.filter(({ id, status }) => status === "error" && !DECISIVE.has(id));
+  return { verdict, reasons, gaps: gaps.map(because), document: { ...result } };
+}
+
+function because({ id, reason }: CheckResult): string {
+  return `${id}: ${reason ?? "did not run"}`;
 }
 
 /** The comparison with the kernel's file. One that does not fit is as good as none. */
@@ -37,10 +49,4 @@ export function textOf(guest: Guest, kernelFile?: string): TextSource {
     if (!(error instanceof KvmsecError)) throw error;
     return { textMissing: error.message };
   }
-}
-
-function unseen({ checks: results }: Sweep): string[] {
-  return results
-    .filter(({ id, status }) => status === "error" || (id === INDISPENSABLE && status !== "pass"))
-    .map(({ id, reason }) => `${id}: ${reason ?? "did not run"}`);
 }

@@ -83,7 +83,7 @@ async function make(
   making: Making,
 ): Promise<Capture> {
   const { id, place, partial, onStage = () => {} } = making;
-  mkdirSync(partial, { mode: 0o700 });
+  mkdirSync(partial, { recursive: true, mode: 0o700 });
   try {
     onStage("copying the guest");
     using copy = new GuestCopy(guest);
@@ -133,11 +133,12 @@ async function observe(
   try {
     using copied = await attach(`file:${join(folder, "memory.elf")}`);
     const incomplete = writeViews(copied.kernel, folder);
-    const inspection = inspect(copied, kernelFile(home, guest));
+    const inspection = await inspect(copied, kernelFile(home, guest));
     writeJson(join(folder, "findings.json"), {
       schema: "kvmsec.check/1",
       verdict: inspection.verdict,
       reasons: inspection.reasons,
+      gaps: inspection.gaps,
       ...inspection.document,
     });
     core.writeHead(parseRegisters(result.registers), vmcoreinfoOf(copied.kernel));

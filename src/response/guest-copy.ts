@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CoreFile } from "../evidence/core-file.ts";
+
 import type { RamBlock } from "../memory/ranges.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import { locateRam, openGuestRam } from "../vm/guest-ram.ts";
@@ -32,6 +32,9 @@ export type CopyResult = {
   readonly registers: string;
 };
 
+/** An open file, and where in it the RAM's first byte goes. */
+export type RamTarget = { readonly fd: number; readonly ramAt: number };
+
 /** Copies a guest's RAM, devices, registers and disks in one stop. */
 export class GuestCopy implements Disposable {
   readonly blocks: readonly RamBlock[];
@@ -56,7 +59,7 @@ export class GuestCopy implements Disposable {
   async take(
     monitor: QmpConnection,
     folder: string,
-    core: CoreFile,
+    core: RamTarget,
     job: Job,
   ): Promise<CopyResult> {
     const { disks, others } = await writableDisks(monitor, this.#guest.qemu.pid);
@@ -101,7 +104,7 @@ export class GuestCopy implements Disposable {
     if (this.#fd !== undefined) closeSync(this.#fd);
   }
 
-  #copyRam(core: CoreFile): number {
+  #copyRam(core: RamTarget): number {
     if (this.#fd !== undefined) return copySparse(this.#fd, core.fd, core.ramAt, this.size);
     using memory = openGuestRam(this.#guest.qemu);
     return copyMemory(memory, this.blocks, core.fd, core.ramAt);

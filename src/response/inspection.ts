@@ -2,13 +2,15 @@ import type { Guest } from "../vm/guest.ts";
 
 /** What a sweep says of a guest as a whole. */
 export type Inspection = {
-  /** `unsure`: nothing was found, but not all could be looked at. */
+  /** `unsure`: nothing was found, but a decisive part could not be looked at. */
   readonly verdict: "clean" | "tampered" | "unsure";
   /** Titles of the findings, or why it is unsure. */
   readonly reasons: readonly string[];
+  /** What less decisive checks could not see. */
+  readonly gaps: readonly string[];
   /** The sweep as `kvmsec check --json` tells it. */
   readonly document: Readonly<Record<string, unknown>>;
 };
 
 /** Sweeps a guest. Reactions get it from whoever starts them, so that they need not know the checks. */
-export type Inspect = (guest: Guest, kernelFile?: string) => Inspection;
+export type Inspect = (guest: Guest, kernelFile?: string) => Promise<Inspection>;

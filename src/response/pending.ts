@@ -6,8 +6,10 @@ import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import { setLinks } from "./isolate.ts";
+import type { Inspect } from "./inspection.ts";
 import { pendingJobs, settleJob } from "./job.ts";
 import type { Action, PendingJob } from "./job.ts";
+import { restore } from "./restore.ts";
 
 /** What became of a job that was cut short. */
 export type Settled = {
@@ -19,17 +21,18 @@ export type Settled = {
 };
 
 /** Finishes or undoes what an earlier kvmsec began and did not live to end. */
-export async function settlePending(home: Home): Promise<Settled[]> {
+export async function settlePending(home: Home, inspect: Inspect): Promise<Settled[]> {
   const settled: Settled[] = [];
   for (const job of pendingJobs(home)) {
-    const result = await settle(home, job);
+    const result = await settle(home, job, inspect);
     await settleJob(home, job, result);
     settled.push({ job: job.id, action: job.action, target: job.target.text, result });
   }
   return settled;
 }
 
-async function settle(home: Home, job: PendingJob): Promise<Settled["result"]> {
+async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Settled["result"]> {
+  if (job.action === "restore") return settleRestore(home, job, inspect);
   if (job.action === "capture") removePartial(job);
   const settler = settlers[job.action];
   if (settler === undefined) return "undone";
@@ -73,6 +76,21 @@ async function letRunOn(guest: ControlledGuest, job: PendingJob): Promise<"undon
   const { running } = await monitor.execute("query-status");
   if (!running) await resume(monitor);
   return "undone";
+}
+
+/**
+ * Before `quit` nothing was done to the guest but to freeze it, and so it stays. From there on it has
+ * no way back: what was begun is done once more.
+ */
+async function settleRestore(
+  home: Home,
+  { data, steps, target }: PendingJob,
+  inspect: Inspect,
+): Promise<Settled["result"]> {
+  if (!steps.some(({ name }) => name === "quit")) return "undone";
+  const cold = data["cold"] === true;
+  await restore(home, target.text, { inspect, cold, evidence: false });
+  return "finished";
 }
 
 /** The half-made package: the job's own folder, named in the journal before it was made. */

@@ -58,7 +58,8 @@ export function copyMemory(
   return written;
 }
 
-function writeSparse(to: number, bytes: Uint8Array, at: number): number {
+/** Writes bytes but for their zeros; returns how many were written. */
+export function writeSparse(to: number, bytes: Uint8Array, at: number): number {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let written = 0;
   for (let from = 0; from < data.length;) {

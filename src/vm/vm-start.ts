@@ -103,7 +103,7 @@ function mustNotRun(home: Home, config: VmConfig): void {
 }
 
 /** The VM's disk holds only what differs from one certain image. */
-function imageOf(home: Home, config: VmConfig): Image {
+export function imageOf(home: Home, config: VmConfig): Image {
   const image = openImage(home, config.image);
   if (image.key === config.imageKey) return image;
   throw new KvmsecError(
@@ -113,7 +113,7 @@ function imageOf(home: Home, config: VmConfig): Image {
   );
 }
 
-async function chooseAccelerator(config: VmConfig): Promise<Accelerator> {
+export async function chooseAccelerator(config: VmConfig): Promise<Accelerator> {
   if (config.accelerator === "tcg") {
     return { accelerator: "tcg", reason: "the VM was made for TCG", kvm: "absent" };
   }
@@ -125,7 +125,7 @@ async function chooseAccelerator(config: VmConfig): Promise<Accelerator> {
 }
 
 /** What the last run left, which must not be mistaken for this one's. */
-function clearRemains(paths: VmPaths, config: VmConfig): void {
+export function clearRemains(paths: VmPaths, config: VmConfig): void {
   for (const path of [paths.run, paths.pidFile, paths.monitor, paths.operator, paths.console]) {
     rmSync(path, { force: true });
   }

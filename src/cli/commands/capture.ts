@@ -18,7 +18,7 @@ export const define: CommandModule["define"] = (command, io) => {
     .option("--json", "one JSON document")
     .action(async (target: string, options: Options) => {
       const home = openHome();
-      await tellSettled(io, await settlePending(home));
+      await tellSettled(io, await settlePending(home, inspect));
       using shown = stageProgress(io);
       const made = await capture(home, target, options.output, { inspect, onStage: shown.step });
       shown.done();

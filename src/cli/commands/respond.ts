@@ -1,12 +1,26 @@
 import { Argument } from "commander";
+import { join } from "node:path";
+import { inspect } from "../../daemon/inspect.ts";
 import { respond, simpleActions } from "../../response/respond.ts";
 import type { Response, SimpleAction } from "../../response/respond.ts";
 import { settlePending } from "../../response/pending.ts";
+import { restore } from "../../response/restore.ts";
+import type { Restored } from "../../response/restore.ts";
+import { saveCleanState } from "../../response/save-clean.ts";
 import { openHome } from "../../vm/home.ts";
+import type { Home } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { durationText, write, writeDocument } from "../output.ts";
+import { stageProgress } from "../stage-progress.ts";
 
-type Options = { readonly json?: boolean };
+type Options = {
+  readonly json?: boolean;
+  readonly cold?: boolean;
+  /** A folder, or false for --no-evidence. */
+  readonly evidence?: string | false;
+};
+
+const actions = [...simpleActions, "save-clean", "restore"] as const;
 
 const said: Readonly<Record<SimpleAction, string>> = {
   freeze: "is frozen",
@@ -23,17 +37,54 @@ export const define: CommandModule["define"] = (command, io) => {
     .addArgument(
       new Argument(
         "<action>",
-        "freeze and resume its run; isolate it from networks and let it rejoin; kill it at once",
-      ).choices(simpleActions),
+        "freeze and resume its run; isolate it from networks and let it rejoin; kill it at once; for a VM of kvmsec: save-clean keeps the state of this moment if a sweep finds it clean, restore puts it (or its golden image) back",
+      ).choices(actions),
     )
+    .option("--evidence <folder>", "restore: where the guest is captured before it is replaced")
+    .option("--no-evidence", "restore: replace the guest without capturing it")
+    .option("--cold", "restore: boot from the golden image although there is a clean state")
     .option("--json", "one JSON document")
-    .action(async (target: string, action: SimpleAction, options: Options) => {
+    .action(async (target: string, action: (typeof actions)[number], options: Options) => {
       const home = openHome();
-      await tellSettled(io, await settlePending(home));
-      const response = await respond(home, target, action);
-      await tell(io, target, response, options);
+      await tellSettled(io, await settlePending(home, inspect));
+      if (action === "restore") return putBack(io, home, target, options);
+      if (action === "save-clean") return saveClean(io, home, target, options);
+      await tell(io, target, await respond(home, target, action), options);
     });
 };
+
+async function saveClean(io: CommandIo, home: Home, name: string, options: Options): Promise<void> {
+  const { state, pauseMs } = await saveCleanState(home, name, inspect);
+  if (options.json === true) {
+    const { savedAt, verdict } = state;
+    return writeDocument(io, "kvmsec.clean-save/1", { target: name, savedAt, verdict, pauseMs });
+  }
+  const pause = durationText(pauseMs);
+  await write(io.stdout, `The clean state of ${name} is saved; it stood still for ${pause}.\n`);
+}
+
+async function putBack(io: CommandIo, home: Home, name: string, options: Options): Promise<void> {
+  using shown = stageProgress(io);
+  const evidence = options.evidence ?? defaultEvidence(home, name);
+  const cold = options.cold === true;
+  const done = await restore(home, name, { inspect, evidence, cold, onStage: shown.step });
+  shown.done();
+  if (options.json === true) {
+    return writeDocument(io, "kvmsec.restore/1", { target: name, evidence, ...done });
+  }
+  await write(io.stdout, restored(name, done, evidence));
+}
+
+function restored(name: string, done: Restored, evidence: string | false): string {
+  const source = done.from === "clean-state" ? "its clean state" : "its golden image";
+  const kept = evidence === false ? "" : `What it was before is in ${evidence}.\n`;
+  return `${name} runs again from ${source}, ${durationText(done.runningMs)} after it was frozen and captured; a sweep found it clean.\n${kept}`;
+}
+
+function defaultEvidence(home: Home, name: string): string {
+  const time = new Date().toISOString().replaceAll(/[:.]/g, "-");
+  return join(home.root, "evidence", `${name}-${time}`);
+}
 
 async function tell(
   io: CommandIo,

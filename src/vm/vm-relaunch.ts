@@ -1,0 +1,58 @@
+import { connectQmp } from "../qmp/connection.ts";
+import type { QmpConnection } from "../qmp/connection.ts";
+import type { AcceleratorName } from "./accelerator.ts";
+import { timeStampKhz } from "./host-clock.ts";
+import { writeDocumentFile } from "./home.ts";
+import type { Image } from "./images.ts";
+import { processIdentity, signalProcess } from "./process-identity.ts";
+import { qemuArguments } from "./qemu-arguments.ts";
+import { launchQemu } from "./qemu-launch.ts";
+import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
+
+export type RelaunchOptions = {
+  readonly config: VmConfig;
+  readonly image: Image;
+  readonly paths: VmPaths;
+  readonly accelerator: AcceleratorName;
+  readonly reason: string;
+  /** A file that holds the RAM already; QEMU then waits for the devices' state (`-incoming defer`). */
+  readonly ramPath?: string | undefined;
+};
+
+/**
+ * Starts a VM's QEMU with its vCPUs stopped, so that it can be prepared before its guest takes a
+ * step. The caller holds the VM's lock, sees to its disk, and closes the monitor.
+ */
+export async function relaunch(
+  options: RelaunchOptions,
+): Promise<{ run: VmRun; monitor: QmpConnection }> {
+  const { image, paths, accelerator, ramPath } = options;
+  const config: VmConfig =
+    ramPath === undefined ? options.config : { ...options.config, ram: "file" };
+  const args = qemuArguments({
+    config,
+    image,
+    paths,
+    accelerator,
+    ramPath,
+    tscKhz: timeStampKhz(),
+  });
+  const stopped = ramPath === undefined ? ["-S"] : ["-S", "-incoming", "defer"];
+  using qemu = launchQemu([...args, ...stopped], paths);
+  const run: VmRun = {
+    schema: "kvmsec.vm-run/1",
+    ...(processIdentity(qemu.pid) ?? { pid: qemu.pid, startTime: 0, bootId: "" }),
+    startedAt: new Date().toISOString(),
+    accelerator,
+    acceleratorReason: options.reason,
+    ...(ramPath === undefined ? {} : { ramPath }),
+  };
+  writeDocumentFile(paths.run, run);
+  try {
+    await qemu.answers();
+    return { run, monitor: await connectQmp(paths.operator) };
+  } catch (error) {
+    signalProcess(run, "SIGKILL");
+    throw error;
+  }
+}
