@@ -6,6 +6,11 @@ import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
+import { ftrace } from "./ftrace.ts";
+import { kprobes } from "./kprobes.ts";
+import { tracepoints } from "./tracepoints.ts";
+import { lsmHooks } from "./lsm-hooks.ts";
+import { notifiers } from "./notifiers.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
 export const checks: readonly Check[] = [
@@ -16,4 +21,9 @@ export const checks: readonly Check[] = [
   syscallDispatch,
   idt,
   controlRegisters,
+  ftrace,
+  kprobes,
+  tracepoints,
+  lsmHooks,
+  notifiers,
 ];

@@ -18,6 +18,16 @@ const guests = [
   { release: "trixie", flavour: "generic", cpu: "max" },
 ] as const;
 
+/** A kprobe, a return probe, two probes at one place, a tracepoint, and the function tracer. */
+const TRACING = [
+  "mount -t tracefs none /sys/kernel/tracing 2>/dev/null; cd /sys/kernel/tracing",
+  "echo 'p:one vfs_statx' > kprobe_events; echo 'p:two vfs_statx' >> kprobe_events",
+  "echo 'r:three vfs_statx' >> kprobe_events; echo 1 > events/kprobes/enable",
+  "echo 1 > events/sched/sched_process_exec/enable",
+  "echo vfs_unlink > set_ftrace_filter; echo function > current_tracer",
+  "grep -q . kprobe_events; grep -q vfs_unlink enabled_functions",
+].join("\n");
+
 /** What a processor tampered with looks like, and what has to be said of it. */
 const REGISTERS: readonly [RegExp, Partial<Processor>][] = [
   [/CR0\.WP off/, { cr0: 0x8000_0033n }],
@@ -79,6 +89,10 @@ for (const { release, flavour, cpu } of guests) {
       });
     }
     await t.test("nothing is found after all is undone", () => assertClean(look()));
+    await t.test("tracing in ordinary use is no finding", async () => {
+      await guest.run(TRACING);
+      assertClean(look());
+    });
   });
 }
 

@@ -4,6 +4,7 @@ import { CodeOwners } from "../../../src/linux/code-owner.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { Guest as Attached } from "../../../src/vm/guest.ts";
 import { interruptTamperings } from "./interrupt-tamperings.ts";
+import { listTamperings } from "./list-tamperings.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
 /** A change that leads the kernel somewhere else, and what a check has to say of it. */
@@ -38,10 +39,10 @@ export function hookTamperings({ kernel }: Attached, editor: RamEditor): HookTam
     editor,
     module,
     moduleFunction: code,
-    nobody: kernel.space.pointer(task + kernel.offset("task_struct", "stack")),
+    nobody: kernel.space.pointer(task + kernel.offset("task_struct", "tasks")),
     wrong: kernel.requireSymbol("commit_creds"),
   };
-  return interruptTamperings(place);
+  return [...interruptTamperings(place), ...listTamperings(place)];
 }
 
 /** Does several things, and takes them back in the opposite order. */

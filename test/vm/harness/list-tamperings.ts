@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import type { GuestVirtual } from "../../../src/base/address.ts";
+import { lsmHooks } from "../../../src/linux/lsm-hooks.ts";
+import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
+import { together } from "./hook-tamperings.ts";
+
+/** TAINT_OOT_MODULE: the module says that it was built outside the kernel's tree. */
+const TAINT_OOT_MODULE = 12;
+/** A tracepoint that is off, and a security hook that is only called for PTRACE_TRACEME. */
+const TRACEPOINT = "sys_exit";
+const HOOK = "ptrace_traceme";
+
+/** Callbacks that are planted in the kernel's lists. */
+export function listTamperings(place: HookPlace): HookTampering[] {
+  return [
+    ...ftraceTamperings(place),
+    ...probeTamperings(place),
+    ...securityTamperings(place),
+    ...notifierTamperings(place),
+  ];
+}
+
+/** While this stands the module is one from outside the distribution. */
+export function makeForeign({ kernel, editor, module }: HookPlace): () => void {
+  const taints = Buffer.alloc(8);
+  taints.writeUInt32LE(1 << TAINT_OOT_MODULE);
+  return editor.write(module + kernel.offset("module", "taints"), taints);
+}
+
+/** The unused end of the kernel's log: memory for what an attacker's module would bring along. */
+export function scratch({ kernel }: HookPlace): GuestVirtual {
+  const log = kernel.requireSymbol("__log_buf");
+  const size = kernel.symbols.at(log)?.size ?? 0;
+  assert.ok(size >= 0x1_0000);
+  return log + size - 0x1000;
+}
+
+function ftraceTamperings(place: HookPlace): HookTampering[] {
+  const { kernel, editor, moduleFunction, nobody } = place;
+  const ops = scratch(place);
+  const register = (target: GuestVirtual): (() => void) =>
+    together(
+      editor.writePointer(ops + kernel.offset("ftrace_ops", "func"), target),
+      editor.writePointer(
+        ops + kernel.offset("ftrace_ops", "next"),
+        kernel.requireSymbol("ftrace_list_end"),
+      ),
+      editor.writePointer(ops + kernel.offset("ftrace_ops", "trampoline"), 0),
+      editor.writePointer(kernel.requireSymbol("ftrace_ops_list"), ops),
+    );
+  return [
+    {
+      title: "a callback in a module from elsewhere",
+      check: "ftrace",
+      tamper: () => together(makeForeign(place), register(moduleFunction)),
+      says: /callback of an ftrace user leads to code of a module that is not/,
+    },
+    {
+      title: "a callback in memory of nobody",
+      check: "ftrace",
+      tamper: () => register(nobody),
+      says: /callback of an ftrace user leads to memory of nobody/,
+    },
+  ];
+}
+
+function probeTamperings(place: HookPlace): HookTampering[] {
+  const { kernel, editor, moduleFunction, nobody } = place;
+  const probe = scratch(place);
+  const victim = kernel.requireSymbol("tcp4_seq_show");
+  const field = (name: string, value: GuestVirtual): (() => void) =>
+    editor.writePointer(probe + kernel.offset("kprobe", name), value);
+  const functions = scratch(place) + 0x400;
+  const tracepoint = kernel.requireSymbol(`__tracepoint_${TRACEPOINT}`);
+  return [
+    {
+      title: "a handler in a module from elsewhere",
+      check: "kprobes",
+      tamper: () =>
+        together(
+          makeForeign(place),
+          editor.write(probe, new Uint8Array(kernel.types.size("kprobe"))),
+          field("addr", victim),
+          field("pre_handler", moduleFunction),
+          editor.writePointer(kernel.requireSymbol("kprobe_table"), probe),
+        ),
+      says: /pre_handler of a probe at tcp4_seq_show leads to code of a module/,
+    },
+    {
+      title: "a probe in memory of nobody",
+      check: "tracepoints",
+      tamper: () =>
+        together(
+          editor.write(functions, new Uint8Array(128)),
+          editor.writePointer(functions, nobody),
+          editor.writePointer(tracepoint + kernel.offset("tracepoint", "funcs"), functions),
+        ),
+      says: new RegExp(`probe of tracepoint ${TRACEPOINT} leads to memory of nobody`),
+    },
+  ];
+}
+
+function securityTamperings({ kernel, editor, moduleFunction, wrong }: HookPlace): HookTampering[] {
+  const hook = [...lsmHooks(kernel)].find(({ hook: name }) => name === HOOK);
+  assert.ok(hook !== undefined);
+  const slot = hook.entry + kernel.offset("security_hook_list", "hook");
+  const table = kernel.symbol("static_calls_table");
+  const next = kernel.space.pointer(hook.entry);
+  const unlink =
+    table === table
+      ? editor.writePointer.bind(
+          editor,
+          table +
+            kernel.offset("lsm_static_calls_table", HOOK) +
+            kernel.offset("lsm_static_call", "hl"),
+          0,
+        )
+      : editor.writePointer.bind(
+          editor,
+          kernel.requireSymbol("security_hook_heads") + kernel.offset("security_hook_heads", HOOK),
+          next,
+        );
+  return [
+    {
+      title: "a hook that leads into a module",
+      check: "lsm-hooks",
+      tamper: () => editor.writePointer(slot, moduleFunction),
+      says: /Security hook ptrace_traceme leads to code of a module/,
+    },
+    {
+      title: "a hook that leads into the middle of a function",
+      check: "lsm-hooks",
+      tamper: () => editor.writePointer(slot, wrong + 8),
+      says: /middle of a kernel function: commit_creds\+0x8/,
+    },
+    {
+      title: "a hook that was taken away",
+      check: "lsm-hooks",
+      tamper: unlink,
+      says: /ptrace_traceme of \w+_hooks is not called any more/,
+    },
+  ];
+}
+
+function notifierTamperings(place: HookPlace): HookTampering[] {
+  const { kernel, editor, moduleFunction, nobody } = place;
+  const block = scratch(place) + 0x800;
+  const chain = (symbol: string, kind: string, target: GuestVirtual): (() => void) => {
+    const head = kernel.requireSymbol(symbol) + kernel.offset(`${kind}_notifier_head`, "head");
+    return together(
+      editor.writePointer(block + kernel.offset("notifier_block", "notifier_call"), target),
+      editor.writePointer(block + kernel.offset("notifier_block", "next"), 0),
+      editor.writePointer(head, block),
+    );
+  };
+  return [
+    {
+      title: "a keyboard listener in a module from elsewhere",
+      check: "notifiers",
+      tamper: () =>
+        together(makeForeign(place), chain("keyboard_notifier_list", "atomic", moduleFunction)),
+      says: /keyboard_notifier_list leads to code of a module.*T1056\.001|T1056\.001.*keyboard_notifier_list/s,
+    },
+    {
+      title: "a listener in memory of nobody",
+      check: "notifiers",
+      tamper: () => chain("module_notify_list", "blocking", nobody),
+      says: /module_notify_list leads to memory of nobody/,
+    },
+  ];
+}
