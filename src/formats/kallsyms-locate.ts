@@ -132,13 +132,14 @@ export function findNames(
   for (let at = nearest; at >= farthest; at -= 4) {
     if (image.u32(at) !== 0 || !isStep(image.u32(at + 4))) continue;
     if (budget.markers-- <= 0) return "too many look-alikes of kallsyms markers";
-    const marks = markersAt(image, at);
-    const found = namesBefore(image, at, marks, budget);
-    if (found === undefined) continue;
-    const ends = alignments(at + marks.count * 4);
-    const withSeqs = ends.flatMap((seqs) => alignments(seqs + found.count * 3));
-    if ([...ends, ...withSeqs].includes(tokens.tokenTable)) {
-      return { ...tokens, markers: at, ...found };
+    for (const marks of markersAt(image, at)) {
+      const found = namesBefore(image, at, marks, budget);
+      if (found === undefined) continue;
+      const ends = alignments(at + marks.count * 4);
+      const withSeqs = ends.flatMap((seqs) => alignments(seqs + found.count * 3));
+      if ([...ends, ...withSeqs].includes(tokens.tokenTable)) {
+        return { ...tokens, markers: at, ...found };
+      }
     }
   }
   return "no markers before the kallsyms token table";
@@ -148,38 +149,53 @@ function isStep(step: number): boolean {
   return step >= MIN_STEP && step <= MAX_STEP;
 }
 
-/** How many u32 from `at` on rise by plausible steps, and the last of them. */
-function markersAt(image: ImageReader, at: number): { count: number; last: number } {
-  let count = 1;
-  let last = 0;
-  while (count <= MAX_SYMBOLS / SYMBOLS_PER_MARKER) {
-    const next = image.u32(at + count * 4);
-    if (!isStep(next - last)) break;
-    last = next;
-    count++;
+type Markers = { readonly count: number; readonly last: number };
+
+/** What follows the markers can look like one or two more of them. */
+const OVERCOUNT = 2;
+
+/** How many u32 from `at` on rise by plausible steps, and the last of them; then the same for fewer. */
+function markersAt(image: ImageReader, at: number): Markers[] {
+  const found: Markers[] = [{ count: 1, last: 0 }];
+  while (found.length <= MAX_SYMBOLS / SYMBOLS_PER_MARKER) {
+    const next = image.u32(at + found.length * 4);
+    if (!isStep(next - found.at(-1)!.last)) break;
+    found.push({ count: found.length + 1, last: next });
   }
-  return { count, last };
+  return found
+    .slice(1)
+    .toReversed()
+    .slice(0, 1 + OVERCOUNT);
 }
 
 /** The count lies right before the names, and their end less than a step behind the last marker. */
 function namesBefore(
   image: ImageReader,
   markers: number,
-  marks: { count: number; last: number },
+  marks: Markers,
   budget: SearchBudget,
 ): Pick<NameParts, "count" | "countAt" | "names"> | undefined {
   const nearest = markers - marks.last - ((markers - marks.last) % 4);
   const firstStep = image.u32(markers + 4);
-  for (let names = nearest; names >= Math.max(8, nearest - MAX_STEP); names -= 4) {
-    const countAt = [names - 4, names - 8].find(
-      (at) => Math.ceil(image.u32(at) / SYMBOLS_PER_MARKER) === marks.count,
-    );
+  for (let names = nearest; names >= Math.max(4, nearest - MAX_STEP); names -= 4) {
+    const countAt = countBefore(image, names, marks.count);
     if (countAt === undefined) continue;
     if (budget.names-- <= 0) return undefined;
     if (skipNames(image, names, SYMBOLS_PER_MARKER) !== names + firstStep) continue;
-    return { count: image.u32(countAt), countAt, names };
+    const count = image.u32(countAt);
+    budget.names -= marks.count;
+    // Names of equal lengths would also fit a few names further on, but not end where the markers begin.
+    if (!alignments(skipNames(image, names, count)).includes(markers)) continue;
+    return { count, countAt, names };
   }
   return undefined;
+}
+
+/** Where the number of symbols is: right before the names, or with four bytes of padding between. */
+function countBefore(image: ImageReader, names: number, markers: number): number | undefined {
+  const fits = (at: number): boolean => Math.ceil(image.u32(at) / SYMBOLS_PER_MARKER) === markers;
+  if (fits(names - 4)) return names - 4;
+  return image.u32(names - 4) === 0 && fits(names - 8) ? names - 8 : undefined;
 }
 
 /** Offset behind `count` names. */

@@ -44,11 +44,8 @@ test("a stock QEMU answers, on both monitors at once, through a path longer than
   using two = await connectQmp(join(deep, "two"));
   const version = await one.execute("query-version");
   assert.deepEqual(version, one.version);
-  assert.deepEqual(await one.execute("query-status"), {
-    running: false,
-    singlestep: false,
-    status: "prelaunch",
-  });
+  const { running, status } = await one.execute("query-status");
+  assert.deepEqual({ running, status }, { running: false, status: "prelaunch" });
   const resumed = two.waitFor("RESUME");
   await one.execute("cont");
   await resumed;
@@ -130,9 +127,13 @@ test("an address that a double cannot hold arrives whole", async () => {
   // Without paging the CPU's addresses are physical, and QEMU's mask drops the highest bit.
   await connection.execute("memsave", { val: -(2n ** 63n) + 0xffff0n, size: 16, filename });
   assert.deepEqual(readFileSync(filename), resetVector);
-  await assert.rejects(connection.execute("memsave", { val: 2n ** 63n, size: 8, filename }), {
-    code: "KVMSEC_QMP_COMMAND_FAILED",
-  });
+  // Older QEMUs take the address as int64 and refuse the rest (measured on 7.2), newer ones as
+  // uint64 (measured on 10.0).
+  rmSync(filename);
+  const upper = { val: 2n ** 63n + 0xffff0n, size: 16, filename };
+  const refusal = await connection.execute("memsave", upper).catch((error: unknown) => error);
+  if (existsSync(filename)) assert.deepEqual(readFileSync(filename), resetVector);
+  else assert.equal((refusal as { code?: string }).code, "KVMSEC_QMP_COMMAND_FAILED");
 });
 
 test("quit ends the connection with QEMU's reason", async () => {
