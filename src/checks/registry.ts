@@ -1,16 +1,24 @@
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
+import { ftrace } from "./ftrace.ts";
+import { helperPrograms } from "./helper-programs.ts";
+import { hiddenModule } from "./hidden-module.ts";
+import { hiddenProcess } from "./hidden-process.ts";
+import { hiddenSocket } from "./hidden-socket.ts";
 import { idt } from "./idt.ts";
 import { kernelPages } from "./kernel-pages.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
-import { syscallDispatch } from "./syscall-dispatch.ts";
-import { syscallTable } from "./syscall-table.ts";
-import { ftrace } from "./ftrace.ts";
+import { kernelThreadImpostor } from "./kernel-thread-impostor.ts";
 import { kprobes } from "./kprobes.ts";
-import { tracepoints } from "./tracepoints.ts";
 import { lsmHooks } from "./lsm-hooks.ts";
 import { notifiers } from "./notifiers.ts";
+import { sharedCredentials } from "./shared-credentials.ts";
+import { shellOnSocket } from "./shell-on-socket.ts";
+import { syscallDispatch } from "./syscall-dispatch.ts";
+import { syscallTable } from "./syscall-table.ts";
+import { tracepoints } from "./tracepoints.ts";
+import { vanishedProgram } from "./vanished-program.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
 export const checks: readonly Check[] = [
@@ -26,4 +34,12 @@ export const checks: readonly Check[] = [
   tracepoints,
   lsmHooks,
   notifiers,
+  hiddenProcess,
+  hiddenModule,
+  hiddenSocket,
+  sharedCredentials,
+  helperPrograms,
+  vanishedProgram,
+  kernelThreadImpostor,
+  shellOnSocket,
 ];

@@ -1,0 +1,39 @@
+import { moduleViews } from "../linux/module-views.ts";
+import { Modules } from "../linux/module.ts";
+import type { Check } from "./check.ts";
+
+/** Every module is in every view that the kernel keeps of its modules. */
+export const hiddenModule: Check = {
+  id: "hidden-module",
+  proves: "The module list, /sys/module and the tree of module addresses hold the same modules.",
+  reads: "modules, module_kset, mod_tree",
+  attack: ["T1014", "T1547.006"],
+  limits:
+    "A module that is taken out of all of them shows in kernel-pages, as executable memory that belongs to nobody.",
+  run(context) {
+    const { kernel } = context;
+    const modules = new Modules(kernel);
+    const state = kernel.reader("module", "state");
+    const views = moduleViews(kernel, (reason) => context.unseen(reason));
+    const all = new Set([...views.values()].flatMap((view) => [...view]));
+    for (const module of all) {
+      const missing = [...views].filter(([, members]) => !members.has(module));
+      // MODULE_STATE_LIVE: while a module comes or goes, it joins and leaves its views one by one.
+      if (missing.length === 0 || state(module) !== 0) continue;
+      const name = modules.name(module) ?? "?";
+      const missingFrom = missing.map(([view]) => view);
+      context.report({
+        severity: "critical",
+        confidence: "high",
+        title: `Module ${name} is hidden: it is not in the ${missingFrom.join(" and the ")}.`,
+        subject: { module: kernel.format(module) },
+        evidence: {
+          name,
+          missingFrom,
+          foundIn: [...views.keys()].filter((view) => !missingFrom.includes(view)),
+        },
+      });
+    }
+    context.cover(all.size);
+  },
+};

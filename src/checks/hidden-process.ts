@@ -1,0 +1,57 @@
+import { taskViews } from "../linux/task-views.ts";
+import type { TaskView } from "../linux/task-views.ts";
+import { Tasks } from "../linux/task.ts";
+import type { Check } from "./check.ts";
+import type { Report } from "./finding.ts";
+
+/** include/linux/threads.h. */
+const PID_MAX_LIMIT = 2 ** 22;
+
+/** Every process is in every view that the kernel keeps of its processes. */
+export const hiddenProcess: Check = {
+  id: "hidden-process",
+  proves:
+    "The task list, the table of pids, the control groups and the tree of parents and children hold the same processes.",
+  reads: "init_task.tasks, init_pid_ns.idr, css_set_table, task_struct.children",
+  attack: ["T1014", "T1564.001"],
+  limits:
+    "A process that is taken out of all four is left to kernel threads' and memory's own checks; one that is only filtered from /proc is in all of them and shows in ps.",
+  run(context) {
+    const { kernel } = context;
+    const tasks = new Tasks(kernel);
+    const exitState = kernel.reader("task_struct", "exit_state");
+    const views = taskViews(kernel, (reason) => context.unseen(reason));
+    const everyone = new Set([...views.values()].flatMap((view) => [...view]));
+    for (const task of everyone) {
+      const missing = [...views].filter(([, members]) => !members.has(task)).map(([name]) => name);
+      // A process on its way out leaves its views one after the other.
+      if (missing.length === 0 || exitState(task) !== 0) continue;
+      const pid = tasks.tgid(task);
+      const comm = tasks.comm(task);
+      if (!(pid > 0 && pid <= PID_MAX_LIMIT) || comm === undefined) continue;
+      context.report(report(kernel.format(task), pid, comm, missing, [...views.keys()]));
+    }
+    context.cover(everyone.size);
+  },
+};
+
+function report(
+  task: string,
+  pid: number,
+  comm: string,
+  missing: readonly TaskView[],
+  all: readonly TaskView[],
+): Report {
+  return {
+    severity: "critical",
+    confidence: "high",
+    title: `Process ${pid} (${comm}) is hidden: it is not in the ${missing.join(" and the ")}.`,
+    subject: { pid, task },
+    evidence: {
+      task,
+      comm,
+      missingFrom: missing,
+      foundIn: all.filter((view) => !missing.includes(view)),
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Check } from "./check.ts";
+import { processes } from "./user-facts.ts";
+import type { CalledProcess } from "./user-facts.ts";
+
+const KTHREADD = 2;
+
+/** No user process poses as a kernel thread. */
+export const kernelThreadImpostor: Check = {
+  id: "kernel-thread-impostor",
+  proves:
+    "What looks like a kernel thread is one: bracketed names and kernel threads' names belong to tasks without memory of their own, children of kthreadd.",
+  reads: "flags, mm, parent, comm and argument vector of every process",
+  attack: ["T1036.004"],
+  limits: "Names that look like a common daemon's are not judged.",
+  run(context) {
+    const { rows, problems } = context.facts.get(processes);
+    for (const problem of problems) context.unseen(problem);
+    const kernelNames = new Set(rows.filter(({ kthread }) => kthread).map(({ comm }) => comm));
+    for (const process of rows) {
+      const signs = process.kthread ? kernelSigns(process) : userSigns(process, kernelNames);
+      if (signs.length === 0) continue;
+      const { pid, comm, exe, ppid, argv } = process;
+      context.report({
+        severity: "high",
+        confidence: signs.length > 1 ? "high" : "medium",
+        title: `Process ${pid} (${comm}) poses as a kernel thread: ${signs.join(", ")}.`,
+        subject: { pid, comm },
+        evidence: { exe: exe ?? null, ppid, argv: argv ?? null },
+      });
+    }
+    context.cover(rows.length);
+  },
+};
+
+function userSigns({ argv, comm, exe }: CalledProcess, kernelNames: ReadonlySet<string>): string[] {
+  // A process that has exited has no program; one in the middle of execve may have none yet.
+  if (exe === undefined) return [];
+  const title = argv?.[0] ?? "";
+  return [
+    ...(/^\[[^\]]+\]/.test(title) ? [`it calls itself ${JSON.stringify(title)}`] : []),
+    ...(kernelNames.has(comm) ? ["it has a kernel thread's name"] : []),
+  ];
+}
+
+/** Kernel threads are made by kthreadd, which swapper made; user-mode helpers are not threads yet. */
+function kernelSigns({ pid, ppid, exe }: CalledProcess): string[] {
+  return [
+    ...(ppid !== KTHREADD && pid !== KTHREADD ? [`its parent is ${ppid}`] : []),
+    ...(exe === undefined ? [] : ["it runs a program"]),
+  ];
+}

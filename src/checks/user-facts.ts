@@ -1,0 +1,36 @@
+import type { Process } from "../linux/process.ts";
+import { ProcessDecoder } from "../linux/process.ts";
+import { readSockets } from "../linux/sockets.ts";
+import type { FoundSocket } from "../linux/sockets.ts";
+import { fact } from "./sweep-facts.ts";
+
+/** What was read of a list, and what of it could not be. */
+export type Listed<T> = { readonly rows: readonly T[]; readonly problems: readonly string[] };
+
+export type CalledProcess = Process & {
+  /** What it was called with; undefined for kernel threads and where that is not in RAM. */
+  readonly argv: readonly string[] | undefined;
+};
+
+/** All processes with their argument vectors. */
+export const processes = fact(({ kernel }): Listed<CalledProcess> => {
+  const problems: string[] = [];
+  const decoder = new ProcessDecoder(kernel);
+  const budget = kernel.budget();
+  const rows = Array.from(
+    decoder.all(budget, (reason) => problems.push(reason)),
+    (process) => ({
+      ...process,
+      argv: decoder.commandLine(process, budget)?.argv,
+    }),
+  );
+  return { rows, problems };
+});
+
+/** All sockets, by open files and by the kernel's tables. */
+export const sockets = fact(({ kernel }): Listed<FoundSocket> => {
+  const problems: string[] = [];
+  const budget = kernel.budget();
+  const rows = readSockets(kernel, ["fd", "hash"], budget, (reason) => problems.push(reason));
+  return { rows, problems };
+});

@@ -1,0 +1,78 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+import { hlistEntries, listEntries } from "./list.ts";
+import { processesByPid } from "./pid.ts";
+import { Tasks } from "./task.ts";
+
+type Problem = (reason: string) => void;
+
+/** Where a kernel keeps its processes, each found without the others. */
+export type TaskView = "task list" | "pid table" | "control groups" | "children";
+
+/** CSS_SET_HASH_BITS is 7 (kernel/cgroup/cgroup.c). */
+const CSS_SET_BUCKETS = 128;
+/** Depth of the process tree that is followed. */
+const MAX_GENERATIONS = 4096;
+
+/** The leaders of all processes, by each view that this kernel has. */
+export function taskViews(
+  kernel: Kernel,
+  problem: Problem,
+): ReadonlyMap<TaskView, ReadonlySet<GuestVirtual>> {
+  const tasks = new Tasks(kernel);
+  return new Map<TaskView, ReadonlySet<GuestVirtual>>([
+    ["task list", new Set(tasks.processes(kernel.budget(), problem))],
+    ["pid table", new Set(Array.from(processesByPid(kernel, problem), ({ task }) => task))],
+    ["control groups", cgroupLeaders(kernel, tasks, problem)],
+    ["children", descendants(kernel, tasks, problem)],
+  ]);
+}
+
+/** `css_set_table`: each css_set lists its threads in `tasks`, or `mg_tasks` while they move. */
+function cgroupLeaders(kernel: Kernel, tasks: Tasks, problem: Problem): Set<GuestVirtual> {
+  const leaders = new Set<GuestVirtual>();
+  const table = kernel.requireSymbol("css_set_table");
+  const link = kernel.offset("css_set", "hlist");
+  const cgList = kernel.offset("task_struct", "cg_list");
+  const lists = ["tasks", "mg_tasks"].map((name) => kernel.offset("css_set", name));
+  const budget = kernel.budget();
+  const add = (cssSet: GuestVirtual): void => {
+    for (const offset of lists) {
+      for (const task of listEntries(kernel, cssSet + offset, cgList, budget, problem)) {
+        leaders.add(tasks.groupLeader(task));
+      }
+    }
+  };
+  for (let bucket = 0; bucket < CSS_SET_BUCKETS; bucket++) {
+    for (const set of hlistEntries(kernel, table + bucket * 8, link, budget)) add(set);
+  }
+  return leaders;
+}
+
+/** From `init_task` down through `children`; a thread's children belong to its process. */
+function descendants(kernel: Kernel, tasks: Tasks, problem: Problem): Set<GuestVirtual> {
+  const children = kernel.offset("task_struct", "children");
+  const sibling = kernel.offset("task_struct", "sibling");
+  const budget = kernel.budget();
+  const leaders = new Set<GuestVirtual>();
+  let generation: GuestVirtual[] = [kernel.requireSymbol("init_task")];
+  for (let depth = 0; generation.length > 0 && depth < MAX_GENERATIONS; depth++) {
+    const next: GuestVirtual[] = [];
+    for (const parent of generation) {
+      for (const thread of threadsOf(tasks, parent, kernel)) {
+        for (const child of listEntries(kernel, thread + children, sibling, budget, problem)) {
+          if (!leaders.has(child)) next.push(child);
+          leaders.add(child);
+        }
+      }
+    }
+    generation = next;
+  }
+  return leaders;
+}
+
+function threadsOf(tasks: Tasks, leader: GuestVirtual, kernel: Kernel): Iterable<GuestVirtual> {
+  const threads = [...tasks.threads(leader, kernel.budget())];
+  // swapper's own thread list holds nobody.
+  return threads.includes(leader) ? threads : [leader, ...threads];
+}
