@@ -140,7 +140,7 @@ const plants: readonly Plant[] = [
         sleep 1
         (bash -c 'exec bash -c "read line" 0<>/dev/tcp/127.0.0.1/4444 1>&0 2>&0' &)
         sleep 1`);
-      return () => guest.run("pkill -x busybox; sleep 1; rm /tmp/quiet");
+      return () => guest.run("kill $(pgrep -x busybox); sleep 1; rm /tmp/quiet");
     },
   },
 ];
