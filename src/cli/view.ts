@@ -9,6 +9,10 @@ import { renderTable, write, writeDocument, writeJsonLine } from "./output.ts";
 import type { Column } from "./table.ts";
 import { watch, watchOption } from "./watch.ts";
 
+/** A forged guest may have more to tell than this machine has memory. */
+const MOST_ROWS = 500_000;
+const MOST_PROBLEMS = 100;
+
 /** What a view read from a guest at one moment. */
 type Reading<Row> = {
   readonly rows: readonly Row[];
@@ -138,7 +142,16 @@ function read<Row, Options>(
   guest.requireAlive();
   guest.kernel.refresh();
   const problems: string[] = [];
-  const rows = [...view.read(guest.kernel, options, (reason) => problems.push(reason))];
+  const rows: Row[] = [];
+  const note = (reason: string): void => {
+    if (problems.length < MOST_PROBLEMS) problems.push(reason);
+  };
+  for (const row of view.read(guest.kernel, options, note)) {
+    rows.push(row);
+    if (rows.length < MOST_ROWS) continue;
+    problems.push(`there are more than ${MOST_ROWS} ${view.list}`);
+    break;
+  }
   guest.requireAlive();
   return { rows, problems };
 }
