@@ -137,4 +137,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "evidence packages: verify, show",
     load: () => import("./commands/evidence.ts"),
   },
+  {
+    name: "demo",
+    summary: "the whole story on a throwaway guest: tampered, detected, frozen, captured, restored",
+    load: () => import("./commands/demo.ts"),
+  },
 ];

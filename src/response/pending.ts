@@ -5,6 +5,7 @@ import { isRunning } from "../vm/process-identity.ts";
 import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
+import { undoWrite } from "./guest-write.ts";
 import { setLinks } from "./isolate.ts";
 import type { Inspect } from "./inspection.ts";
 import { pendingJobs, settleJob } from "./job.ts";
@@ -54,6 +55,10 @@ const settlers: Partial<Record<Action, Settler>> = {
   kill: async (guest) => {
     process.kill(guest.identity.pid, "SIGKILL");
     return "finished";
+  },
+  write: async (guest, job) => {
+    undoWrite(guest, job);
+    return "undone";
   },
   capture: letRunOn,
   "save-clean": letRunOn,
