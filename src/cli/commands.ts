@@ -63,6 +63,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/check.ts"),
   },
   {
+    name: "watch",
+    summary: "sweeps until stopped; tells each finding when it comes and goes",
+    load: () => import("./commands/watch.ts"),
+  },
+  {
     name: "threads",
     summary: "every thread of the guest",
     load: () => import("./commands/threads.ts"),

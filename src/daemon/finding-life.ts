@@ -1,0 +1,50 @@
+import type { Finding } from "../checks/finding.ts";
+import type { Sweep } from "../checks/sweep.ts";
+
+/** What happened to a finding between two sweeps. One that merely persists is no event. */
+export type FindingEvent = {
+  readonly event: "new" | "resolved" | "reopened";
+  readonly at: Date;
+  readonly finding: Finding;
+};
+
+type Life = { finding: Finding; open: boolean };
+
+/** Follows findings from sweep to sweep, so that each is told once and its end is told too. */
+export class FindingLives {
+  readonly #lives = new Map<string, Life>();
+
+  /** Findings that the last sweeps left open. */
+  get open(): Finding[] {
+    return [...this.#lives.values()].filter(({ open }) => open).map(({ finding }) => finding);
+  }
+
+  /**
+   * Takes one sweep in. A finding is resolved only by a look of its own check that saw everything:
+   * what could not be looked at stays open.
+   */
+  update({ findings, checks, startedAt }: Sweep): FindingEvent[] {
+    const events: FindingEvent[] = [];
+    const seen = new Set<string>();
+    for (const finding of findings) {
+      seen.add(finding.id);
+      const life = this.#lives.get(finding.id);
+      if (life?.open !== true) {
+        const event = life === undefined ? "new" : "reopened";
+        events.push({ event, at: startedAt, finding });
+      }
+      this.#lives.set(finding.id, { finding, open: true });
+    }
+    const whole = new Set(
+      checks
+        .filter(({ status, reason }) => (status === "pass" || status === "fail") && !reason)
+        .map(({ id }) => id),
+    );
+    for (const [id, life] of this.#lives) {
+      if (!life.open || seen.has(id) || !whole.has(life.finding.check)) continue;
+      life.open = false;
+      events.push({ event: "resolved", at: startedAt, finding: life.finding });
+    }
+    return events;
+  }
+}
