@@ -120,6 +120,7 @@ export class KernelLog {
     const text = this.#text.read({ id, begin, next, length });
     if (text === undefined) return undefined;
     const record = this.#decode(info, text);
+    this.#kernel.lookAgain();
     return this.#state(descriptor) === state ? record : undefined;
   }
 
