@@ -103,6 +103,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/bpf.ts"),
   },
   {
+    name: "pagecache",
+    summary: "files as the guest holds them in memory: list them, extract one",
+    load: () => import("./commands/pagecache.ts"),
+  },
+  {
     name: "symbols",
     summary: "names and addresses of the kernel, its modules and generated code",
     load: () => import("./commands/symbols.ts"),

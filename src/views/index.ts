@@ -10,6 +10,7 @@ export { mounts } from "./mounts.ts";
 export { netdevs } from "./netdevs.ts";
 export { netfilter } from "./netfilter.ts";
 export { packetHandlers } from "./packet-handlers.ts";
+export { pagecache } from "./pagecache.ts";
 export { ps } from "./ps.ts";
 export { sockets } from "./sockets.ts";
 export { symbols } from "./symbols.ts";

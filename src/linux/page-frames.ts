@@ -1,0 +1,56 @@
+import { PAGE_SIZE } from "../base/address.ts";
+import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Reader } from "./member-reader.ts";
+
+/** PAGE_MAPPING_FLAGS (include/linux/page-flags.h): such a mapping is no address_space. */
+const MAPPING_FLAGS = 3;
+
+/**
+ * Decodes `struct page` and `struct folio` (include/linux/mm_types.h): which frame a page is, and
+ * to which file it belongs.
+ */
+export class PageFrames {
+  /** The `struct address_space` of a folio; of an anonymous one an odd number. */
+  readonly mapping: Reader;
+  /** Position of a folio's first page in its file, in pages. */
+  readonly index: Reader;
+  /** The kernel has folios (5.16), which are stored once; before, each page of a large one was. */
+  readonly hasFolios: boolean;
+  readonly #kernel: Kernel;
+  readonly #base: GuestVirtual;
+  readonly #size: number;
+  readonly #flags: number;
+  readonly #uptodate: number | undefined;
+
+  constructor(kernel: Kernel) {
+    // Folios came in 5.16; before, the first of a compound of pages stands for all.
+    this.hasFolios = kernel.types.has("folio", "mapping");
+    const struct = this.hasFolios ? "folio" : "page";
+    this.#kernel = kernel;
+    this.mapping = kernel.reader(struct, "mapping");
+    this.index = kernel.reader(struct, "index");
+    this.#base = kernel.space.pointer(kernel.requireSymbol("vmemmap_base"));
+    this.#size = kernel.types.size("page");
+    this.#flags = kernel.offset(struct, "flags");
+    this.#uptodate = kernel.types.enumerator("pageflags", "PG_uptodate");
+  }
+
+  /** Physical address of the frame that the `struct page` at `page` describes; NaN where it is none. */
+  physical(page: GuestVirtual): GuestPhysical {
+    const number = (page - this.#base) / this.#size;
+    return Number.isInteger(number) && number >= 0 ? number * PAGE_SIZE : Number.NaN;
+  }
+
+  /** Its content has been read from where the file lies: before, it is what the frame held earlier. */
+  isUptodate(folio: GuestVirtual): boolean {
+    const bit = this.#uptodate;
+    return bit === undefined || ((this.#kernel.space.u32(folio + this.#flags) >>> bit) & 1) === 1;
+  }
+
+  /** True where the folio is part of that file's cache. */
+  belongsTo(folio: GuestVirtual, mapping: GuestVirtual): boolean {
+    const own = this.mapping(folio);
+    return own === mapping && Math.abs(own % (MAPPING_FLAGS + 1)) === 0;
+  }
+}
