@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { kernel } from "../harness/debian-kernel.ts";
 import { parseKernel } from "../harness/guest-matrix.ts";
 import { bootTiny } from "../harness/guest.ts";
@@ -21,15 +23,26 @@ export const kernelViewGuests: readonly KernelViewGuest[] = [
 /** A guest in which every view of the kernel has something to show. */
 export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest> {
   const objects = await helperProgram("bpf-objects");
+  const disks = mkdtempSync(join(tmpdir(), "kvmsec-disks-"));
+  const disk = (name: string) => {
+    const file = join(disks, name);
+    writeFileSync(file, "");
+    truncateSync(file, 64 * 2 ** 20);
+    return { file, format: "raw" } as const;
+  };
   const guest = await bootTiny({
     kernel: await kernel(parseKernel(entry.kernel)),
     cpu: entry.levels === 5 ? "max" : "max,la57=off",
     tools: ["dd"],
     // On a busy host the timer check of QEMU's emulation fails now and then.
     append: "no_timer_check",
+    disks: [disk("files"), disk("swap")],
+    modules: ["ext4"],
     files: { "/usr/bin/bpf-objects": { data: readFileSync(objects), mode: 0o755 } },
     availableModules: ["bridge", "nf_tables", "veth", "overlay", "dummy"],
   });
+  // QEMU has them open.
+  rmSync(disks, { recursive: true });
   await guest.run("setsid bpf-objects > /run/bpf-objects 2>&1 < /dev/null &");
   await guest.run("until grep -q ready /run/bpf-objects; do sleep 0.1; done");
   await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");

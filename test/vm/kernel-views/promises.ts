@@ -14,6 +14,13 @@ import {
   symbolsHaveTheirOwners,
 } from "./modules.ts";
 import { holesAreTold, memoryIsWhatOthersRead } from "./memory.ts";
+import {
+  cachedFilesAreListed,
+  cachedFilesAreSelected,
+  filesHaveTheirContent,
+  holesOfFilesAreTold,
+  swappedPagesAreTold,
+} from "./pagecache.ts";
 import { symbolsAreFound, symbolsAreThoseOfKallsyms, typesAreThoseOfBpftool } from "./symbols.ts";
 import { syscallsAreNumberedAsInHeaders, syscallsLeadIntoTheKernel } from "./syscalls.ts";
 
@@ -37,5 +44,10 @@ export const promises: readonly (readonly [name: string, holds: Holds])[] = [
   ["BPF maps are those of bpftool", mapsAreThoseOfBpftool],
   ["BPF links are those of bpftool", linksAreThoseOfBpftool],
   ["BPF objects have their holders and owners", objectsHaveTheirHolders],
+  ["cached files have their content", filesHaveTheirContent],
+  ["cached files are listed as stat tells them", cachedFilesAreListed],
+  ["cached files are selected by mount, path and process", cachedFilesAreSelected],
+  ["holes of cached files are told", holesOfFilesAreTold],
+  ["swapped pages of files in memory are told", swappedPagesAreTold],
   ["the log is that of /dev/kmsg", logIsThatOfKmsg],
 ];
