@@ -23,6 +23,14 @@ const maskedUnits: readonly string[] = [
 /** What the initrd needs to find the disk: PCI machines, microvm's MMIO, ext4 where it is a module. */
 const initrdModules: readonly string[] = ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4"];
 
+/** The host's settings for apt, in the guest's configuration while its packages are fetched. */
+const HOST_SETTINGS = "/etc/apt/apt.conf.d/00host";
+
+/** Shell code for mmdebstrap's --setup-hook: apt goes the host's way (proxy, retries, …). */
+export function aptSettingsHook(settings: readonly string[]): string {
+  return script(['mkdir -p "$1/etc/apt/apt.conf.d"', writeFile(HOST_SETTINGS, settings)]);
+}
+
 /**
  * Shell code for mmdebstrap's --essential-hook: the initrd holds what its disk needs instead of
  * every driver there is, which makes it a third of the size and quicker to make and to unpack.
@@ -65,6 +73,7 @@ export function customizeHook(recipe: ImageRecipe): string {
     ...maskedUnits.map((unit) => `ln -sf /dev/null "$1/etc/systemd/system/${unit}"`),
     // Left by the installation: the kernel's links in / and apt's and dpkg's logs.
     'rm -f "$1/vmlinuz.old" "$1/initrd.img.old"',
+    `rm -f "$1${HOST_SETTINGS}"`,
     'rm -f "$1"/var/log/apt/* "$1/var/log/dpkg.log" "$1/var/log/bootstrap.log"',
     writeFile("/etc/kvmsec-image", [
       `distribution=${recipe.distribution}`,

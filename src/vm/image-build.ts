@@ -9,7 +9,7 @@ import { readDocument, writeDocumentFile } from "./home.ts";
 import type { Home } from "./home.ts";
 import { requireDisk } from "./host-room.ts";
 import { compressDisk, packFileSystem } from "./image-disk.ts";
-import { hostMirror } from "./image-mirror.ts";
+import { hostAptSettings, hostMirror } from "./image-mirror.ts";
 import { recipeKey } from "./image-recipe.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
 import { makeRootArchive } from "./image-root.ts";
@@ -71,7 +71,7 @@ export async function buildImage(
   try {
     const twin =
       options.rebuild === true ? undefined : listImages(home).find((image) => image.key === key);
-    if (twin === undefined) await make(work, recipe, name, options);
+    if (twin === undefined) await make(home, work, recipe, name, options);
     else copyTwin(work, twin, name);
     if (options.signal?.aborted === true) throw interrupted();
     placeImage(home, work, name);
@@ -82,6 +82,7 @@ export async function buildImage(
 }
 
 async function make(
+  { logs }: Home,
   work: string,
   recipe: ImageRecipe,
   name: string,
@@ -94,8 +95,11 @@ async function make(
   let present = "";
   onStage(`looking for ${recipe.release} in this host's archives`);
   const sources = await hostMirror(recipe.release, signal);
+  const aptSettings = await hostAptSettings(signal);
   await makeRootArchive(recipe, join(work, "root.tar"), {
     sources,
+    aptSettings,
+    log: join(logs, `image-${name}.log`),
     signal,
     onLine: (line) => {
       const stage = stages.find(([pattern]) => pattern.test(line))?.[1] ?? present;

@@ -44,14 +44,8 @@ type Archive = { readonly uri: string; readonly label: string };
 
 async function hostArchives(signal: AbortSignal | undefined): Promise<Archive[]> {
   const format = "$(LABEL)|$(ORIGIN)|$(REPO_URI)";
-  try {
-    const args = ["indextargets", "--format", format, "Created-By: Packages"];
-    const { stdout } = await tryTool("apt-get", args, { signal });
-    return parseArchives(stdout);
-  } catch (error) {
-    if (error instanceof KvmsecError && error.code === "KVMSEC_TOOL_MISSING") return [];
-    throw error;
-  }
+  const args = ["indextargets", "--format", format, "Created-By: Packages"];
+  return parseArchives(await aptWords("apt-get", args, signal));
 }
 
 /** The Debian archives among `LABEL|ORIGIN|URI` lines of `apt-get indextargets`. */
@@ -61,6 +55,35 @@ export function parseArchives(text: string): Archive[] {
     .map((line) => line.split("|"))
     .filter(([, origin]) => origin === "Debian")
     .map(([label, , uri]) => ({ label: label!, uri: uri! }));
+}
+
+/** What of the host's settings tells how to fetch, in apt.conf(5)'s words. */
+const FETCHING =
+  /^Acquire::(?:Retries|ForceIPv[46]|Check-Valid-Until|Check-Date|https?::(?:Proxy|Proxy-Auto-Detect|Timeout)(?:::\S+)?) "[^"\n]*";$/;
+
+/** Lines of apt.conf(5) with which this host's apt fetches: proxies, patience, trust in dates. */
+export async function hostAptSettings(signal?: AbortSignal): Promise<string[]> {
+  const args = ["dump", "--no-empty", "--format", '%F "%v";%n', "Acquire"];
+  return parseSettings(await aptWords("apt-config", args, signal));
+}
+
+/** Of `apt-config dump` the settings that hold for any archive. */
+export function parseSettings(text: string): string[] {
+  return text.split("\n").filter((line) => FETCHING.test(line));
+}
+
+/** What an apt tool prints, or nothing on a host without apt. */
+async function aptWords(
+  name: string,
+  args: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  try {
+    return (await tryTool(name, args, { signal })).stdout;
+  } catch (error) {
+    if (error instanceof KvmsecError && error.code === "KVMSEC_TOOL_MISSING") return "";
+    throw error;
+  }
 }
 
 /** Asks the archive through apt's own download methods, so that proxies and credentials hold. */

@@ -1,14 +1,20 @@
-import { dirname } from "node:path";
+import { writeFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { KvmsecError } from "../base/errors.ts";
-import { customizeHook, essentialHook } from "./guest-setup.ts";
+import { aptSettingsHook, customizeHook, essentialHook } from "./guest-setup.ts";
 import { sourceLine } from "./image-mirror.ts";
 import type { AptSource } from "./image-mirror.ts";
 import { baseRelease, wantedPackages } from "./image-recipe.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
 import { tryTool } from "./run-tool.ts";
+import type { ToolOptions } from "./run-tool.ts";
 
 export type RootOptions = {
   readonly sources: readonly AptSource[];
+  /** Lines of apt.conf(5) that hold while the packages are fetched, and are not kept. */
+  readonly aptSettings: readonly string[];
+  /** Where to keep all that mmdebstrap said, when it fails. */
+  readonly log: string;
   readonly signal?: AbortSignal | undefined;
   /** Told each line that mmdebstrap says. */
   readonly onLine: (line: string) => void;
@@ -23,22 +29,30 @@ export async function makeRootArchive(
   archive: string,
   options: RootOptions,
 ): Promise<void> {
-  const args = mmdebstrapArguments(recipe, archive, options.sources);
+  const args = mmdebstrapArguments(recipe, archive, options);
   if (hasOwnNames(recipe)) {
     // Else a wrong name would be told only after the whole basic system was installed.
-    const rehearsal = await tryTool("mmdebstrap", ["--simulate", ...args], options);
-    if (rehearsal.status !== 0) throw explainFailure(rehearsal.stderr, recipe);
+    await mustSucceed(["mmdebstrap", "--simulate", ...args], options, recipe);
   }
   const confined = process.geteuid?.() === 0 && (await canConfine(options.signal));
-  const [name, ...words] = [...(confined ? CONFINE : []), "mmdebstrap", ...args];
-  const result = await tryTool(name!, words, {
-    ...options,
-    // Beside the archive, so that what a killed build leaves is swept with it. Without namespaces of
-    // its own its mounts could be left there too, and with a user namespace other user ids do the
-    // work, which cannot enter there.
-    ...(confined ? { env: { TMPDIR: dirname(archive) } } : {}),
-  });
-  if (result.status !== 0) throw explainFailure(result.stderr, recipe);
+  // Its work lies beside the archive, so that what a killed build leaves is swept with it. Without
+  // namespaces of its own its mounts could be left there too, and with a user namespace other user
+  // ids do the work, which cannot enter there.
+  const env = confined ? { TMPDIR: dirname(archive) } : {};
+  const command = [...(confined ? CONFINE : []), "mmdebstrap", ...args];
+  await mustSucceed(command, { ...options, env }, recipe);
+}
+
+async function mustSucceed(
+  command: readonly string[],
+  options: RootOptions & ToolOptions,
+  recipe: ImageRecipe,
+): Promise<void> {
+  const [name, ...args] = command;
+  const { status, stderr } = await tryTool(name!, args, options);
+  if (status === 0) return;
+  writeFileSync(options.log, stderr, { mode: 0o600 });
+  throw explainFailure(stderr, recipe, options.log);
 }
 
 /**
@@ -69,7 +83,7 @@ function hasOwnNames({ kernel, packages }: ImageRecipe): boolean {
 export function mmdebstrapArguments(
   recipe: ImageRecipe,
   archive: string,
-  sources: readonly AptSource[],
+  { sources, aptSettings }: Pick<RootOptions, "sources" | "aptSettings">,
 ): string[] {
   return [
     "--variant=apt",
@@ -83,6 +97,7 @@ export function mmdebstrapArguments(
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     `--include=${wantedPackages(recipe).join(",")}`,
+    ...(aptSettings.length === 0 ? [] : [`--setup-hook=${aptSettingsHook(aptSettings)}`]),
     `--essential-hook=${essentialHook()}`,
     `--customize-hook=${customizeHook(recipe)}`,
     baseRelease(recipe),
@@ -118,6 +133,18 @@ const explanations: readonly Explanation[] = [
     hint: "Install Debian's keys: sudo apt-get install debian-archive-keyring (also on Ubuntu).",
   },
   {
+    pattern: /Failed to fetch (\S+) +404 +Not Found/,
+    code: "KVMSEC_IMAGE_ARCHIVE",
+    message: (match) => `The archive lists ${basename(match[1]!)}, but does not have it.`,
+    hint: "It is being updated, or is an incomplete mirror: try later, or choose another kernel or release.",
+  },
+  {
+    pattern: /Release file for \S+ is (expired|not valid yet)/,
+    code: "KVMSEC_IMAGE_ARCHIVE",
+    message: (match, recipe) => `The archive's list of ${recipe.release} is ${match[1]}.`,
+    hint: "Check this host's clock. A mirror that stands still on purpose needs Acquire::Check-Valid-Until \"false\"; in apt's configuration.",
+  },
+  {
     pattern: /does not have a Release file|404 +Not Found/,
     code: "KVMSEC_IMAGE_RELEASE",
     message: (_match, recipe) => `The archive has no release ${recipe.release}.`,
@@ -138,8 +165,8 @@ const explanations: readonly Explanation[] = [
   },
 ];
 
-/** The error behind mmdebstrap's last words. */
-export function explainFailure(stderr: string, recipe: ImageRecipe): KvmsecError {
+/** The error behind mmdebstrap's words, all of which `log` holds. */
+export function explainFailure(stderr: string, recipe: ImageRecipe, log: string): KvmsecError {
   // What begins with I: tells how it goes, also how it went well.
   const lines = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("I: "));
   const words = lines.join("\n");
@@ -153,5 +180,6 @@ export function explainFailure(stderr: string, recipe: ImageRecipe): KvmsecError
   return new KvmsecError(
     "KVMSEC_IMAGE_BUILD_FAILED",
     `mmdebstrap failed: ${reason}${before === undefined ? "" : ` (after: ${before})`}`,
+    { hint: `${log} holds all that it said.` },
   );
 }

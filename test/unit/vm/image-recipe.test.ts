@@ -6,7 +6,7 @@ import {
   recipeKey,
   wantedPackages,
 } from "../../../src/vm/image-recipe.ts";
-import { parseArchives } from "../../../src/vm/image-mirror.ts";
+import { parseArchives, parseSettings } from "../../../src/vm/image-mirror.ts";
 import { explainFailure, mmdebstrapArguments } from "../../../src/vm/image-root.ts";
 import { checkedName } from "../../../src/vm/name.ts";
 
@@ -62,7 +62,10 @@ test("default names are names, and tell recipes apart", () => {
 test("a backports image takes its kernel from there and the rest from the release", () => {
   const recipe = imageRecipe("debian", { release: "bookworm-backports" });
   assert.ok(wantedPackages(recipe).includes("linux-image-cloud-amd64/bookworm-backports"));
-  const args = mmdebstrapArguments(recipe, "/x/root.tar", [{ uri: "http://a/", suite: "s" }]);
+  const args = mmdebstrapArguments(recipe, "/x/root.tar", {
+    sources: [{ uri: "http://a/", suite: "s" }],
+    aptSettings: [],
+  });
   assert.deepEqual(args.slice(-3), ["bookworm", "/x/root.tar", "deb http://a/ s main"]);
 });
 
@@ -86,6 +89,14 @@ test("mmdebstrap's last words become an error that says what to do", () => {
     ["E: Unable to locate package nosuch", "KVMSEC_IMAGE_PACKAGE"],
     ["W: GPG error: x InRelease: NO_PUBKEY 0E98404D386FA1D9", "KVMSEC_IMAGE_KEYRING"],
     ["E: The repository 'x' does not have a Release file.", "KVMSEC_IMAGE_RELEASE"],
+    [
+      "E: Failed to fetch http://a/pool/l/linux_1_amd64.deb  404  Not Found [IP: ::1 80]",
+      "KVMSEC_IMAGE_ARCHIVE",
+    ],
+    [
+      "E: Release file for http://a/InRelease is expired (invalid since 15d).",
+      "KVMSEC_IMAGE_ARCHIVE",
+    ],
     ["E: Failed to fetch x  Temporary failure resolving 'y'", "KVMSEC_IMAGE_NETWORK"],
     ["dpkg: error: No space left on device", "KVMSEC_HOST_DISK"],
     ["E: invalid /etc/subuid: no entry", "KVMSEC_IMAGE_PRIVILEGE"],
@@ -93,12 +104,33 @@ test("mmdebstrap's last words become an error that says what to do", () => {
     ["I: automatically chosen mode: unshare\nE: something new", "KVMSEC_IMAGE_BUILD_FAILED"],
     ["", "KVMSEC_IMAGE_BUILD_FAILED"],
   ];
-  for (const [stderr, code] of said) assert.equal(explainFailure(stderr, recipe).code, code);
-  assert.match(explainFailure(said[0]![0], recipe).message, /bookworm has no package nosuch/);
+  for (const [stderr, code] of said)
+    assert.equal(explainFailure(stderr, recipe, "/log").code, code);
+  assert.match(
+    explainFailure(said[0]![0], recipe, "/log").message,
+    /bookworm has no package nosuch/,
+  );
   const hook =
     "sh: 10: tool: not found\nE: setup failed: E: command failed\nE: mmdebstrap failed to run";
   assert.match(
-    explainFailure(hook, recipe).message,
+    explainFailure(hook, recipe, "/log").message,
     /setup failed.*\(after: sh: 10: tool: not found\)/,
   );
+});
+
+test("how the host fetches is taken over, what else it set is not, and nothing ends a line early", () => {
+  const taken = [
+    'Acquire::http::Proxy "http://proxy.example:3142/";',
+    'Acquire::https::Proxy::archive.example "DIRECT";',
+    'Acquire::Retries "3";',
+    'Acquire::Check-Valid-Until "false";',
+  ];
+  const left = [
+    'Acquire::Languages "none";',
+    'Acquire::http::User-Agent "x";',
+    'APT::Install-Recommends "true";',
+    'Acquire::http::Proxy "a"; DPkg::Pre-Invoke "b";',
+    "",
+  ];
+  assert.deepEqual(parseSettings([...taken, ...left].join("\n")), taken);
 });
