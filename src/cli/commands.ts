@@ -9,7 +9,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "image",
-    summary: "golden images: build, list, rm",
+    summary: "golden images: build, list, rm, export, import",
     load: () => import("./commands/image.ts"),
   },
   {

@@ -13,7 +13,7 @@ import { hostAptSettings, hostMirror } from "./image-mirror.ts";
 import { recipeKey } from "./image-recipe.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
 import { makeRootArchive } from "./image-root.ts";
-import { findImage, listImages, openImage, placeImage } from "./images.ts";
+import { findImage, imageFiles, listImages, openImage, placeImage } from "./images.ts";
 import type { Image, ImageManifest } from "./images.ts";
 import { checkedName } from "./name.ts";
 import { removeTree, sweepRemains } from "./remains.ts";
@@ -129,7 +129,7 @@ async function make(
 /** The same recipe under another name: its files are never changed, so they can be shared. */
 function copyTwin(work: string, twin: Image, name: string): void {
   const folder = dirname(twin.disk);
-  for (const file of ["disk.qcow2", "vmlinuz", "initrd.img", "packages.txt"]) {
+  for (const file of imageFiles) {
     linkSync(join(folder, file), join(work, file));
   }
   const path = "image.json";

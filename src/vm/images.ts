@@ -21,6 +21,14 @@ export type ImageManifest = ImageRecipe & {
   readonly buildMs: number;
 };
 
+/** What an image consists of beside its manifest. */
+export const imageFiles: readonly string[] = [
+  "disk.qcow2",
+  "vmlinuz",
+  "initrd.img",
+  "packages.txt",
+];
+
 /** A golden image on this host. */
 export type Image = ImageManifest & {
   readonly disk: string;
@@ -68,7 +76,7 @@ export function openImage(home: Home, name: string): Image {
 
 /** Puts a finished folder in an image's place at one stroke. */
 export function placeImage(home: Home, built: string, name: string): void {
-  for (const file of ["disk.qcow2", "vmlinuz", "initrd.img"]) chmodSync(join(built, file), 0o400);
+  for (const file of imageFiles) chmodSync(join(built, file), 0o400);
   const place = join(home.images, checkedName(name));
   const former = existsSync(place) ? `${built}-former` : undefined;
   if (former !== undefined) renameSync(place, former);

@@ -1,13 +1,24 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { buildImage } from "../../src/vm/image-build.ts";
 import { openHome } from "../../src/vm/home.ts";
 import { imageRecipe } from "../../src/vm/image-recipe.ts";
+import { importImage } from "../../src/vm/image-transfer.ts";
 import { listImages, openImage, removeImage } from "../../src/vm/images.ts";
 import type { Image } from "../../src/vm/images.ts";
 import { kvmsec, refusal, startKvmsec } from "./command-line.ts";
@@ -22,6 +33,11 @@ before(async () => {
   execFileSync("qemu-img", ["convert", "-O", "raw", image.disk, raw]);
 });
 after(() => rmSync(scratch, { recursive: true, force: true }));
+
+function replace(path: string, make: () => void): void {
+  rmSync(path);
+  make();
+}
 
 /** What e2fsprogs' own debugfs says about the image's file system. */
 function debugfs(request: string): string {
@@ -139,6 +155,136 @@ test("a build that was killed is swept away by the next one", async () => {
     readdirSync(home.images).filter((name) => name.startsWith(".build-")),
     [],
   );
+});
+
+test("an exported image comes back the same on another host", async () => {
+  const file = join(scratch, "image.tar");
+  const other = join(scratch, "other-host");
+  const root = imageCache().root;
+  assert.equal((await kvmsec(root, "image", "export", image.name, file)).status, 0);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  assert.equal(
+    refusal(await kvmsec(root, "image", "export", image.name, file)),
+    "2 KVMSEC_FILE_EXISTS",
+  );
+  const result = await kvmsec(other, "image", "import", file, "--name", "moved", "--json");
+  assert.equal(result.status, 0, result.stderr);
+  const moved = openImage(openHome({ KVMSEC_HOME: other }), "moved");
+  assert.deepEqual([moved.key, moved.kernelRelease], [image.key, image.kernelRelease]);
+  for (const [copy, original] of [
+    [moved.disk, image.disk],
+    [moved.vmlinuz, image.vmlinuz],
+    [moved.initrd, image.initrd],
+  ] as const) {
+    execFileSync("cmp", [copy, original]);
+    assert.equal(statSync(copy).mode & 0o777, 0o400);
+  }
+  assert.equal(
+    refusal(await kvmsec(other, "image", "import", file, "--name", "moved")),
+    "2 KVMSEC_IMAGE_EXISTS",
+  );
+});
+
+test("an import that reaches for the host's files, or is not whole, is refused and leaves nothing", async () => {
+  const home = openHome({ KVMSEC_HOME: join(scratch, "wary-host") });
+  const folder = join(scratch, "forged");
+  const archive = join(scratch, "forged.tar");
+  const secret = join(scratch, "secret");
+  writeFileSync(secret, "host's own");
+  const members = ["image.json", "disk.qcow2", "vmlinuz", "initrd.img", "packages.txt"];
+  /** An archive that is sound but for one forgery. */
+  const forge = async (change: (path: (name: string) => string) => void) => {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    for (const name of members) {
+      if (name !== "disk.qcow2") cpSync(join(dirname(image.disk), name), join(folder, name));
+    }
+    execFileSync("qemu-img", [
+      "create",
+      "-q",
+      "-f",
+      "qcow2",
+      join(folder, "disk.qcow2"),
+      String(image.size),
+    ]);
+    change((name) => join(folder, name));
+    execFileSync("sh", ["-c", `sha256sum ${members.join(" ")} > SHA256SUMS`], { cwd: folder });
+    execFileSync("tar", ["-cf", archive, "-C", folder, "SHA256SUMS", ...members]);
+    return importImage(home, archive, "forged");
+  };
+  const refused = { code: "KVMSEC_IMAGE_FOREIGN" };
+  await forge(() => {});
+  removeImage(home, "forged", []);
+  await assert.rejects(
+    forge((path) => {
+      const disk = path("disk.qcow2");
+      replace(disk, () =>
+        execFileSync("qemu-img", [
+          "create",
+          "-q",
+          "-u",
+          "-f",
+          "qcow2",
+          "-F",
+          "raw",
+          "-b",
+          secret,
+          disk,
+          String(image.size),
+        ]),
+      );
+    }),
+    refused,
+  );
+  await assert.rejects(
+    forge((path) => {
+      const disk = path("disk.qcow2");
+      replace(disk, () =>
+        execFileSync("qemu-img", [
+          "create",
+          "-q",
+          "-f",
+          "qcow2",
+          "-o",
+          `data_file=${secret}2,data_file_raw=on`,
+          disk,
+          String(image.size),
+        ]),
+      );
+    }),
+    refused,
+  );
+  await assert.rejects(
+    forge((path) => replace(path("vmlinuz"), () => symlinkSync(secret, path("vmlinuz")))),
+    refused,
+  );
+  await assert.rejects(
+    forge((path) => writeFileSync(path("disk.qcow2"), "not a disk")),
+    refused,
+  );
+  await assert.rejects(
+    forge((path) => writeFileSync(path("image.json"), '{"schema":"kvmsec.image/1"}')),
+    refused,
+  );
+  await assert.rejects(
+    forge((path) => {
+      const manifest = JSON.parse(readFileSync(path("image.json"), "utf8"));
+      writeFileSync(path("image.json"), JSON.stringify({ ...manifest, kernelRelease: "a\nb" }));
+    }),
+    refused,
+  );
+  execFileSync("sh", ["-c", "echo x >> packages.txt; tar -cf ../forged.tar *"], { cwd: folder });
+  await assert.rejects(importImage(home, archive, "forged"), refused);
+  writeFileSync(archive, "no archive at all");
+  await assert.rejects(importImage(home, archive, "forged"), refused);
+  await assert.rejects(importImage(home, join(scratch, "none"), "forged"), {
+    code: "KVMSEC_FILE_MISSING",
+  });
+  assert.deepEqual(
+    readdirSync(home.images).filter((name) => !name.startsWith(".lock-")),
+    [],
+  );
+  assert.equal(readFileSync(secret, "utf8"), "host's own");
 });
 
 test("mistakes are told with their code and exit status, and JSON is one document", async () => {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { exitStatus } from "../../base/errors.ts";
 import { openHome } from "../../vm/home.ts";
 import { buildImage } from "../../vm/image-build.ts";
+import { exportImage, importImage } from "../../vm/image-transfer.ts";
 import { defaultImageName, imageRecipe } from "../../vm/image-recipe.ts";
 import { listImages, removeImage } from "../../vm/images.ts";
 import type { Image } from "../../vm/images.ts";
@@ -41,6 +42,20 @@ export const define: CommandModule["define"] = (command, io) => {
     .argument("<name>", "the image's name")
     .option("--json", "one JSON document")
     .action((name: string, options: JsonOption) => remove(io, name, options));
+  command
+    .command("export")
+    .description("packs an image into one file, for another host")
+    .argument("<name>", "the image's name")
+    .argument("<file>", "a file that is not there yet")
+    .option("--json", "one JSON document")
+    .action((name: string, file: string, options: JsonOption) => pack(io, name, file, options));
+  command
+    .command("import")
+    .description("takes an image out of such a file")
+    .argument("<file>", "what export made")
+    .option("--name <name>", "what to call it; as it was called there unless given")
+    .option("--json", "one JSON document")
+    .action((file: string, options: BuildOptions) => unpack(io, file, options));
 };
 
 function defineBuild(command: Command, io: CommandIo): void {
@@ -122,6 +137,26 @@ async function remove(io: CommandIo, name: string, options: JsonOption): Promise
     await writeDocument(io, "kvmsec.image/1", { ...json(image), removed: true });
   } else {
     await write(io.stdout, `${name} is removed; ${sizeText(image.bytes)} are free again.\n`);
+  }
+}
+
+async function pack(io: CommandIo, name: string, file: string, options: JsonOption): Promise<void> {
+  using interruption = onInterrupt();
+  const image = await exportImage(openHome(), name, file, interruption.signal);
+  if (options.json === true) {
+    await writeDocument(io, "kvmsec.image/1", { ...json(image), file });
+  } else {
+    await write(io.stdout, `${name} is in ${file}.\n`);
+  }
+}
+
+async function unpack(io: CommandIo, file: string, options: BuildOptions): Promise<void> {
+  using interruption = onInterrupt();
+  const image = await importImage(openHome(), file, options.name, interruption.signal);
+  if (options.json === true) {
+    await writeDocument(io, "kvmsec.image/1", json(image));
+  } else {
+    await write(io.stdout, `${image.name} is there: Linux ${image.kernelRelease}.\n`);
   }
 }
 
