@@ -53,10 +53,6 @@ export class Channel {
     });
   }
 
-  get isOpen(): boolean {
-    return this.#end === undefined;
-  }
-
   async greeting(timeoutMs: number): Promise<VersionInfo> {
     const timer = setTimeout(() => {
       this.#greeting.reject(

@@ -74,11 +74,6 @@ export class QmpConnection implements Disposable {
     }
   }
 
-  /** Whether commands can still be sent. */
-  get isOpen(): boolean {
-    return this.#channel.isOpen;
-  }
-
   /** Carries out a command; rejects with QEMU's own words where it refuses. */
   execute<Name extends CommandName>(
     command: Name,

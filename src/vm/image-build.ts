@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -13,11 +14,19 @@ import { hostAptSettings, hostMirror } from "./image-mirror.ts";
 import { recipeKey } from "./image-recipe.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
 import { makeRootArchive } from "./image-root.ts";
-import { findImage, imageFiles, listImages, openImage, placeImage } from "./images.ts";
+import {
+  findImage,
+  imageFiles,
+  listImages,
+  mustBeUnused,
+  openImage,
+  placeImage,
+} from "./images.ts";
 import type { Image, ImageManifest } from "./images.ts";
 import { checkedName } from "./name.ts";
 import { removeTree, sweepRemains } from "./remains.ts";
 import { interrupted } from "./run-tool.ts";
+import { vmsOnImage } from "./vm-state.ts";
 
 export type BuildOptions = {
   /** Builds anew although an image of the same recipe is there. */
@@ -62,9 +71,10 @@ export async function buildImage(
   const key = recipeKey(recipe);
   const there = findImage(home, name);
   if (there !== undefined && options.rebuild !== true) {
-    if (there.key === key) return { image: there, cached: true };
+    if (sameRecipe(there, recipe)) return { image: there, cached: true };
     throw taken(there);
   }
+  mustBeUnused(name, vmsOnImage(home, name));
   sweepRemains(home.images);
   const work = join(home.images, `.build-${name}-${lock.fd}-${process.pid}`);
   mkdirSync(work, { mode: 0o700 });
@@ -117,6 +127,7 @@ async function make(
     schema: "kvmsec.image/1",
     name,
     key: recipeKey(recipe),
+    id: randomUUID(),
     ...recipe,
     createdAt: new Date().toISOString(),
     kernelRelease,
@@ -147,6 +158,12 @@ async function lockBuild(home: Home, name: string, options: BuildOptions): Promi
     if (!waited) options.onStage?.(`waiting for another kvmsec that builds ${name}`);
     await sleep(100);
   }
+}
+
+/** Whether the user asked for the same, if of an older kvmsec: VMs may stand on it, so it stays. */
+function sameRecipe(image: Image, recipe: ImageRecipe): boolean {
+  const { distribution, release, kernel, packages, size } = image;
+  return recipeKey({ distribution, release, kernel, packages, size }) === recipeKey(recipe);
 }
 
 function taken(image: Image): KvmsecError {

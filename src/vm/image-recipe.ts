@@ -15,7 +15,7 @@ export type ImageRecipe = {
 };
 
 /** To be raised whenever the same recipe would make another image. */
-const RECIPE_VERSION = 1;
+const RECIPE_VERSION = 2;
 
 const DEFAULT_SIZE = 4 * 1024 ** 3;
 const MIN_SIZE = 1024 ** 3;
@@ -23,6 +23,8 @@ const MIN_SIZE = 1024 ** 3;
 /** What every image has: an init, devices, login, network and the tools to look around. */
 const basicPackages: readonly string[] = [
   "systemd-sysv",
+  // What guest-setup.ts configures; a release's own choice may be dracut.
+  "initramfs-tools",
   "udev",
   "dbus",
   "kmod",

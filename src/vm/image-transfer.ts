@@ -113,8 +113,8 @@ async function unpack(path: string, work: string, signal: AbortSignal | undefine
 
 function checkedManifest(work: string): ImageManifest {
   const manifest = manifestOf(work);
-  const { name, createdAt, kernelRelease, commandLine, buildMs } = manifest;
-  const texts: readonly unknown[] = [name, createdAt, kernelRelease, commandLine];
+  const { name, id, createdAt, kernelRelease, commandLine, buildMs } = manifest;
+  const texts: readonly unknown[] = [name, id, createdAt, kernelRelease, commandLine];
   if (!texts.every((text) => typeof text === "string" && /^[ -~]{0,200}$/.test(text))) {
     throw foreign("its manifest is malformed");
   }
@@ -123,6 +123,7 @@ function checkedManifest(work: string): ImageManifest {
     schema: "kvmsec.image/1",
     name,
     key: recipeKey(recipe),
+    id,
     ...recipe,
     createdAt,
     kernelRelease,

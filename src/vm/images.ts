@@ -13,6 +13,8 @@ export type ImageManifest = ImageRecipe & {
   readonly name: string;
   /** Of the recipe: images with one key are interchangeable. */
   readonly key: string;
+  /** Of this one making: a VM's disk fits no other image, not even one of the same recipe. */
+  readonly id: string;
   readonly createdAt: string;
   readonly kernelRelease: string;
   /** The kernel's command line, to which the guest's own options are added. */
@@ -84,16 +86,22 @@ export function placeImage(home: Home, built: string, name: string): void {
   if (former !== undefined) removeTree(former);
 }
 
+/** Throws KVMSEC_IMAGE_IN_USE where VMs (`users`: their names) stand on the image. */
+export function mustBeUnused(name: string, users: readonly string[]): void {
+  if (users.length === 0) return;
+  const [vms, stand, them] =
+    users.length === 1 ? ["The VM", "stands", "it"] : ["The VMs", "stand", "them"];
+  throw new KvmsecError(
+    "KVMSEC_IMAGE_IN_USE",
+    `${vms} ${users.join(", ")} ${stand} on the image ${name}.`,
+    { hint: `Delete ${them} first: kvmsec vm delete ${users[0]}` },
+  );
+}
+
 /** Removes an image that no VM stands on (`users`: their names); throws KVMSEC_IMAGE_IN_USE, KVMSEC_IMAGE_MISSING. */
 export function removeImage(home: Home, name: string, users: readonly string[]): Image {
   const image = openImage(home, name);
-  if (users.length > 0) {
-    throw new KvmsecError(
-      "KVMSEC_IMAGE_IN_USE",
-      `${users.length === 1 ? "the VM" : "the VMs"} ${users.join(", ")} ${users.length === 1 ? "stands" : "stand"} on the image ${name}.`,
-      { hint: `Delete ${users.length === 1 ? "it" : "them"} first: kvmsec vm delete ${users[0]}` },
-    );
-  }
+  mustBeUnused(name, users);
   const doomed = join(home.images, `.build-${name}-removed-${process.pid}`);
   renameSync(join(home.images, name), doomed);
   removeTree(doomed);

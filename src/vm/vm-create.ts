@@ -3,7 +3,7 @@ import { mkdirSync, renameSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { KvmsecError, usageError } from "../base/errors.ts";
-import { writeDocumentFile } from "./home.ts";
+import { openHome, writeDocumentFile } from "./home.ts";
 import type { Home } from "./home.ts";
 import { hostMemory, requireDisk } from "./host-room.ts";
 import { openImage } from "./images.ts";
@@ -12,7 +12,7 @@ import { removeTree, sweepRemains } from "./remains.ts";
 import { runTool } from "./run-tool.ts";
 import { withVm } from "./vm-lock.ts";
 import { removeRamFile } from "./vm-ram-file.ts";
-import { findConfig, findRun, vmNames, vmPaths } from "./vm-state.ts";
+import { findConfig, findRun, vmPaths } from "./vm-state.ts";
 import type { VmConfig } from "./vm-state.ts";
 
 export type CreateOptions = Pick<VmConfig, "image"> &
@@ -27,9 +27,9 @@ const NEEDED_ROOM = 256 * MEBIBYTE;
 
 /** Makes a VM on a golden image; it does not run yet. Throws KVMSEC_VM_EXISTS, KVMSEC_IMAGE_MISSING, … */
 export async function createVm(
-  home: Home,
   name: string,
   options: CreateOptions,
+  home: Home = openHome(),
 ): Promise<VmConfig> {
   const paths = vmPaths(home, name);
   mustBeFree(home, name);
@@ -39,7 +39,7 @@ export async function createVm(
     name: checkedName(name),
     uuid: randomUUID(),
     image: image.name,
-    imageKey: image.key,
+    imageId: image.id,
     memoryBytes: checkedMemory(options.memoryBytes ?? 1024 * MEBIBYTE),
     cpus: checkedCpus(options.cpus ?? 1),
     cpu: options.cpu ?? "max",
@@ -67,7 +67,7 @@ export async function createVm(
 }
 
 /** Removes a VM and its disk; its image stays. Throws KVMSEC_VM_RUNNING. */
-export function deleteVm(home: Home, name: string): Promise<void> {
+export function deleteVm(name: string, home: Home = openHome()): Promise<void> {
   return withVm(home, name, "vm delete", async (config, paths) => {
     const run = findRun(home, config);
     if (run !== undefined) {
@@ -82,11 +82,6 @@ export function deleteVm(home: Home, name: string): Promise<void> {
     removeTree(doomed);
     removeRamFile(config);
   });
-}
-
-/** Names of the VMs that stand on an image. */
-export function vmsOnImage(home: Home, image: string): string[] {
-  return vmNames(home).filter((name) => findConfig(home, name)?.image === image);
 }
 
 function mustBeFree(home: Home, name: string): void {

@@ -4,7 +4,7 @@ import { connectQmp } from "../qmp/connection.ts";
 import { probeAccelerator } from "./accelerator.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { timeStampKhz } from "./host-clock.ts";
-import { writeDocumentFile } from "./home.ts";
+import { openHome, writeDocumentFile } from "./home.ts";
 import type { Home } from "./home.ts";
 import { requireDisk, requireMemory } from "./host-room.ts";
 import { openImage } from "./images.ts";
@@ -30,7 +30,11 @@ export type StartOptions = {
  * Starts a VM: returns once its QEMU answers and its guest runs. QEMU is a process of its own, in a
  * session of its own: it outlives the command that started it, and any monitor.
  */
-export function startVm(home: Home, name: string, options: StartOptions = {}): Promise<VmRun> {
+export function startVm(
+  name: string,
+  options: StartOptions = {},
+  home: Home = openHome(),
+): Promise<VmRun> {
   const { onStage = () => {} } = options;
   return withVm(home, name, "vm start", async (config, paths) => {
     mustNotRun(home, config);
@@ -105,7 +109,7 @@ function mustNotRun(home: Home, config: VmConfig): void {
 /** The VM's disk holds only what differs from one certain image. */
 export function imageOf(home: Home, config: VmConfig): Image {
   const image = openImage(home, config.image);
-  if (image.key === config.imageKey) return image;
+  if (image.id === config.imageId) return image;
   throw new KvmsecError(
     "KVMSEC_VM_IMAGE_CHANGED",
     `The image ${config.image} was replaced by another one since ${config.name} was made on it.`,

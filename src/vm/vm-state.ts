@@ -24,8 +24,8 @@ export type VmConfig = {
   readonly name: string;
   readonly uuid: string;
   readonly image: string;
-  /** The image's recipe when the VM was made: another image under that name would not fit its disk. */
-  readonly imageKey: string;
+  /** Which making of that image: another one under that name would not fit its disk. */
+  readonly imageId: string;
   readonly memoryBytes: number;
   readonly cpus: number;
   /** QEMU's -cpu. */
@@ -72,6 +72,11 @@ export function vmNames(home: Home): string[] {
   return readdirSync(home.vms)
     .filter((name) => !name.startsWith("."))
     .toSorted();
+}
+
+/** Names of the VMs that stand on an image. */
+export function vmsOnImage(home: Home, image: string): string[] {
+  return vmNames(home).filter((name) => findConfig(home, name)?.image === image);
 }
 
 /** What the VM is, or undefined where there is none of that name. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError, usageError } from "../base/errors.ts";
 import { connectQmp } from "../qmp/connection.ts";
-import type { QmpConnection } from "../qmp/connection.ts";
+import { qmpErrorCodes } from "../qmp/errors.ts";
 import type { RunState } from "../qmp/generated.ts";
+import { openHome } from "./home.ts";
 import type { Home } from "./home.ts";
 import { isRunning, signalProcess } from "./process-identity.ts";
 import { withVm } from "./vm-lock.ts";
@@ -27,7 +28,11 @@ const LOOK_MS = 50;
  * Stops a VM: the guest is asked to shut down, and QEMU goes when it is done. With `force` QEMU is
  * ended at once. Throws KVMSEC_VM_NOT_RUNNING, KVMSEC_VM_PAUSED, KVMSEC_VM_STOP_TIMEOUT.
  */
-export function stopVm(home: Home, name: string, options: StopOptions = {}): Promise<void> {
+export function stopVm(
+  name: string,
+  options: StopOptions = {},
+  home: Home = openHome(),
+): Promise<void> {
   return withVm(home, name, "vm stop", async (config, paths) => {
     const run = findRun(home, config);
     if (run === undefined) throw usageError("KVMSEC_VM_NOT_RUNNING", `${name} does not run.`);
@@ -44,12 +49,9 @@ async function shutDown(
 ): Promise<void> {
   const { timeoutMs = 90_000, onStage = () => {}, signal } = options;
   const deadline = Date.now() + timeoutMs;
-  using connection = await connectQmp(paths.operator, { timeoutMs: Math.min(timeoutMs, 10_000) });
-  const { status } = await connection.execute("query-status");
-  if (status !== "running") {
-    if (status !== "shutdown") throw cannotListen(config, status);
-    return end(paths, run);
-  }
+  const status = await runState(paths);
+  if (status === "shutdown") return end(paths, run);
+  if (status !== "running") throw cannotListen(config, status);
   onStage("asking the guest to shut down");
   let pressed = 0;
   while (isRunning(run)) {
@@ -59,19 +61,28 @@ async function shutDown(
     }
     if (Date.now() - pressed > PRESS_AGAIN_MS) {
       pressed = Date.now();
-      await pressPowerButton(connection, run);
+      await pressPowerButton(paths, run);
     }
     await sleep(LOOK_MS);
   }
 }
 
-/** QEMU may go away in the middle of it, which is what is wanted. */
-async function pressPowerButton(connection: QmpConnection, run: VmRun): Promise<void> {
+async function runState(paths: VmPaths): Promise<RunState> {
+  using connection = await connectQmp(paths.operator);
+  return (await connection.execute("query-status")).status;
+}
+
+/**
+ * QEMU may go away in the middle of it, which is what is wanted. The connection does not stay, so
+ * that others can look at the guest while it shuts down.
+ */
+async function pressPowerButton(paths: VmPaths, run: VmRun): Promise<void> {
   try {
+    using connection = await connectQmp(paths.operator, { timeoutMs: PRESS_AGAIN_MS });
     await connection.execute("system_powerdown");
   } catch (error) {
-    await sleep(LOOK_MS);
-    if (isRunning(run) && connection.isOpen) throw error;
+    const busy = error instanceof KvmsecError && error.code === qmpErrorCodes.busy;
+    if (!busy && !(await isGone(run, 1000))) throw error;
   }
 }
 

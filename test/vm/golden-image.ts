@@ -5,7 +5,7 @@ import { openHome } from "../../src/vm/home.ts";
 import type { Home } from "../../src/vm/home.ts";
 import { buildImage } from "../../src/vm/image-build.ts";
 import type { BuildResult } from "../../src/vm/image-build.ts";
-import { defaultImageName, imageRecipe } from "../../src/vm/image-recipe.ts";
+import { defaultImageName, imageRecipe, recipeKey } from "../../src/vm/image-recipe.ts";
 import type { RecipeOptions } from "../../src/vm/image-recipe.ts";
 import { cacheDirectory } from "./harness/cache.ts";
 
@@ -17,7 +17,12 @@ export function imageCache(): Home {
 /** A golden image out of the cache, built where it is missing. */
 export function goldenImage(options: RecipeOptions = {}): Promise<BuildResult> {
   const recipe = imageRecipe("debian", { size: 2 * 2 ** 30, ...options });
-  return buildImage(imageCache(), recipe, `${defaultImageName(recipe)}-test`);
+  // The key holds the recipe's version, so that a changed recipe is tried out.
+  return buildImage(
+    imageCache(),
+    recipe,
+    `${defaultImageName(recipe)}-${recipeKey(recipe).slice(0, 6)}`,
+  );
 }
 
 /** A home of its own for a test's VMs, with the cached image in it. */

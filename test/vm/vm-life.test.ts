@@ -42,8 +42,8 @@ before(async () => {
 });
 afterEach(async () => {
   for (const { name, run } of listVms(home)) {
-    if (run !== undefined) await stopVm(home, name, { force: true });
-    await deleteVm(home, name);
+    if (run !== undefined) await stopVm(name, { force: true }, home);
+    await deleteVm(name, home);
   }
 });
 after(() => home[Symbol.dispose]());
@@ -133,7 +133,7 @@ function assertConfined(pid: number, folder: string): void {
 }
 
 test("a guest outlives the command that started it, killed with all its kin", async () => {
-  await createVm(home, "orphan", { image: home.image, ...small });
+  await createVm("orphan", { image: home.image, ...small }, home);
   const starter = startKvmsec(home.root, ["vm", "start", "orphan", "--wait"]);
   await new Promise<void>((resolve) => {
     starter.stderr.on("data", (text: Buffer) => text.includes("booting") && resolve());
@@ -148,18 +148,18 @@ test("a guest outlives the command that started it, killed with all its kin", as
 });
 
 test("a QEMU whose starter died before it wrote anything down is found again", async () => {
-  await createVm(home, "lost", { image: home.image, ...small });
-  const started = await startVm(home, "lost");
+  await createVm("lost", { image: home.image, ...small }, home);
+  const started = await startVm("lost", {}, home);
   rmSync(vmPaths(home, "lost").run);
   const found = openVm("lost", home).run!;
   assert.deepEqual([found.pid, found.startTime], [started.pid, started.startTime]);
-  await assert.rejects(startVm(home, "lost"), { code: "KVMSEC_VM_RUNNING" });
-  await stopVm(home, "lost", { force: true });
+  await assert.rejects(startVm("lost", {}, home), { code: "KVMSEC_VM_RUNNING" });
+  await stopVm("lost", { force: true }, home);
   assert.equal(isRunning(started), false);
 });
 
 test("a process that only has the pid is not taken for the guest, and never ended", async () => {
-  await createVm(home, "reused", { image: home.image, ...small });
+  await createVm("reused", { image: home.image, ...small }, home);
   const paths = vmPaths(home, "reused");
   const bystander = spawn("sleep", ["600"]);
   try {
@@ -168,7 +168,7 @@ test("a process that only has the pid is not taken for the guest, and never ende
     writeFileSync(paths.run, JSON.stringify(stale));
     writeFileSync(paths.pidFile, `${bystander.pid}\n`);
     assert.equal(openVm("reused", home).run, undefined);
-    await assert.rejects(stopVm(home, "reused", { force: true }), {
+    await assert.rejects(stopVm("reused", { force: true }, home), {
       code: "KVMSEC_VM_NOT_RUNNING",
     });
     assert.ok(isRunning(identity));
@@ -178,7 +178,7 @@ test("a process that only has the pid is not taken for the guest, and never ende
 });
 
 test("of two starts at once one wins, and the other says that it runs", async () => {
-  await createVm(home, "twice", { image: home.image, ...small });
+  await createVm("twice", { image: home.image, ...small }, home);
   const results = await Promise.all([run("start", "twice"), run("start", "twice")]);
   const [winner, loser] = results.toSorted((a, b) => a.status - b.status);
   assert.equal(winner!.status, 0, winner!.stderr);
@@ -211,8 +211,20 @@ test("mistakes are told with their code and exit status", async () => {
   }
   assert.deepEqual(listVms(home), []);
   const busy = Math.floor(hostMemory().total / 2 ** 20) - 1;
-  await createVm(home, "big", { image: home.image, memoryBytes: busy * 2 ** 20 });
+  await createVm("big", { image: home.image, memoryBytes: busy * 2 ** 20 }, home);
   assert.equal(refusal(await run("start", "big")), "3 KVMSEC_HOST_MEMORY");
+});
+
+test("an image that a VM stands on is neither removed nor made anew under it", async () => {
+  await createVm("stands", { image: home.image, ...small }, home);
+  const image = (...args: string[]) => kvmsec(home.root, "image", ...args);
+  assert.equal(refusal(await image("rm", home.image)), "3 KVMSEC_IMAGE_IN_USE");
+  const rebuild = ["build", "debian", "--size", "2G", "--name", home.image, "--rebuild"];
+  assert.equal(refusal(await image(...rebuild)), "3 KVMSEC_IMAGE_IN_USE");
+  const path = vmPaths(home, "stands").config;
+  const config = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...config, imageId: "another making" }));
+  assert.equal(refusal(await run("start", "stands")), "3 KVMSEC_VM_IMAGE_CHANGED");
 });
 
 test("a QEMU that dies at once leaves its last words and nothing else", async () => {
@@ -229,8 +241,8 @@ test("a QEMU that dies at once leaves its last words and nothing else", async ()
 });
 
 test("a paused guest cannot be asked to shut down, only ended", async () => {
-  await createVm(home, "paused", { image: home.image, ...small });
-  await startVm(home, "paused");
+  await createVm("paused", { image: home.image, ...small }, home);
+  await startVm("paused", {}, home);
   const vm = openVm("paused", home);
   {
     using connection = await connectQmp(vm.sockets.operator);
@@ -243,17 +255,17 @@ test("a paused guest cannot be asked to shut down, only ended", async () => {
 });
 
 test("a QEMU that does not answer is ended by force all the same", async () => {
-  await createVm(home, "stuck", { image: home.image, ...small });
-  const started = await startVm(home, "stuck");
+  await createVm("stuck", { image: home.image, ...small }, home);
+  const started = await startVm("stuck", {}, home);
   process.kill(started.pid, "SIGSTOP");
   assert.equal(await vmState(openVm("stuck", home), 300), "unresponsive");
-  await stopVm(home, "stuck", { force: true });
+  await stopVm("stuck", { force: true }, home);
   assert.equal(isRunning(started), false);
 });
 
 test("a guest that powers itself off is stopped, and starts again with its disk as it was", async () => {
-  await createVm(home, "self", { image: home.image, ...small });
-  const first = await startVm(home, "self");
+  await createVm("self", { image: home.image, ...small }, home);
+  const first = await startVm("self", {}, home);
   {
     using link = await openConsole(openVm("self", home), home);
     await waitForLogin(link, "self", BOOT_MS);
@@ -262,12 +274,33 @@ test("a guest that powers itself off is stopped, and starts again with its disk 
   }
   while (isRunning(first)) await sleep(20);
   assert.equal(await vmState(openVm("self", home)), "stopped");
-  await startVm(home, "self");
+  await startVm("self", {}, home);
   using link = await openConsole(openVm("self", home), home);
   await waitForLogin(link, "self", BOOT_MS);
   const note = expectOutput(link, /^kept\r?$/m);
   link.write("cat /root/note\r");
   await note;
+});
+
+test("the guide's example runs as it stands", async () => {
+  const guide = readFileSync(new URL("../../docs/guide/guests.md", import.meta.url), "utf8");
+  const [, example] = /^```ts\n([^]*?)^```/m.exec(guide)!;
+  const program = `const image = ${JSON.stringify(home.image)};\n${example}`;
+  const child = spawn(
+    process.execPath,
+    ["--conditions=kvmsec-source", "--input-type=module-typescript", "--eval", program],
+    {
+      env: { ...process.env, KVMSEC_HOME: home.root },
+      cwd: fileURLToPath(new URL("../..", import.meta.url)),
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  let said = "";
+  child.stdout.on("data", (text: Buffer) => (said += text.toString()));
+  const [status] = await once(child, "close");
+  assert.equal(status, 0);
+  assert.match(said, /^\d+ memfd\nrunning\n$/);
+  assert.deepEqual(listVms(home), []);
 });
 
 for (const [machine, ram, network] of [
@@ -276,8 +309,8 @@ for (const [machine, ram, network] of [
 ] as const) {
   test(`a guest boots on ${machine} with ${ram} RAM and network ${network}`, async () => {
     const options = { image: home.image, ...small, machine, ram, network };
-    const { uuid } = await createVm(home, "other", options);
-    await startVm(home, "other");
+    const { uuid } = await createVm("other", options, home);
+    await startVm("other", {}, home);
     const vm = openVm("other", home);
     const ramFile = `/dev/shm/kvmsec-${uuid}`;
     if (ram === "file") {
@@ -291,14 +324,14 @@ for (const [machine, ram, network] of [
       link.write("echo cards=$(ls /sys/class/net | grep -vc lo)\r");
       assert.match(await cards, network === "none" ? /cards=0/ : /cards=1/);
     }
-    await stopVm(home, "other", { timeoutMs: 200_000 });
+    await stopVm("other", { timeoutMs: 200_000 }, home);
     assert.equal(existsSync(ramFile), false);
   });
 }
 
 test("on a terminal: raw while at the console, ~. leaves, and the terminal is as before", async () => {
-  await createVm(home, "tty", { image: home.image, ...small });
-  await startVm(home, "tty");
+  await createVm("tty", { image: home.image, ...small }, home);
+  await startVm("tty", {}, home);
   {
     using link = await openConsole(openVm("tty", home), home);
     await waitForLogin(link, "tty", BOOT_MS);

@@ -3,11 +3,11 @@ import { exitStatus } from "../../base/errors.ts";
 import { openHome } from "../../vm/home.ts";
 import { buildImage } from "../../vm/image-build.ts";
 import { exportImage, importImage } from "../../vm/image-transfer.ts";
-import { defaultImageName, imageRecipe } from "../../vm/image-recipe.ts";
+import { defaultImageName, imageRecipe, recipeKey } from "../../vm/image-recipe.ts";
 import { listImages, removeImage } from "../../vm/images.ts";
 import type { Image } from "../../vm/images.ts";
 import { parseSize } from "../../vm/size.ts";
-import { vmsOnImage } from "../../vm/vm-create.ts";
+import { vmsOnImage } from "../../vm/vm-state.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { durationText, sizeText, write, writeDocument, writeTable } from "../output.ts";
@@ -99,7 +99,8 @@ async function build(io: CommandIo, distribution: string, options: BuildOptions)
   if (options.json === true) {
     await writeDocument(io, "kvmsec.image/1", { ...json(image), cached });
   } else {
-    const took = cached ? "was there already" : `made in ${durationText(image.buildMs)}`;
+    const old = image.key === recipeKey(recipe) ? "" : ", made by another kvmsec; see --rebuild";
+    const took = cached ? `was there already${old}` : `made in ${durationText(image.buildMs)}`;
     await write(
       io.stdout,
       `${image.name}: Debian ${image.release}, Linux ${image.kernelRelease}, ${sizeText(image.bytes)}, ${took}.\n` +

@@ -87,7 +87,7 @@ async function createAndStart(io: CommandIo, name: string, options: CreateOption
   const { image, cpus, cpu, ram, machine, network, accel } = options;
   const home = openHome();
   using shown = stageProgress(io);
-  await createVm(home, name, {
+  const config = {
     image,
     cpus,
     cpu,
@@ -96,9 +96,10 @@ async function createAndStart(io: CommandIo, name: string, options: CreateOption
     network,
     accelerator: accel,
     memoryBytes: parseSize(options.memory),
-  });
+  };
+  await createVm(name, config, home);
   if (options.start === true || options.wait === true) {
-    return startAndTell(io, home, name, options, shown);
+    return await startAndTell(io, home, name, options, shown);
   }
   if (options.json === true) {
     await writeDocument(io, "kvmsec.vm/1", await vmDocument(openVm(name, home)));
@@ -115,7 +116,7 @@ async function startAndTell(
   shown: StageProgress,
 ): Promise<void> {
   const began = performance.now();
-  const run = await startVm(home, name, { onStage: shown.step });
+  const run = await startVm(name, { onStage: shown.step }, home);
   if (options.wait === true) {
     shown.step("booting");
     using link = await openConsole(openVm(name, home), home);

@@ -51,12 +51,13 @@ async function stop(io: CommandIo, name: string, options: StopOptions): Promise<
   const home = openHome();
   using interruption = onInterrupt();
   using shown = stageProgress(io);
-  await stopVm(home, name, {
+  const how = {
     force: options.force === true,
     timeoutMs: (options.timeout ?? 90) * 1000,
     signal: interruption.signal,
     onStage: shown.step,
-  });
+  };
+  await stopVm(name, how, home);
   shown.done();
   if (options.json === true) {
     await writeDocument(io, "kvmsec.vm/1", await vmDocument(openVm(name, home)));
@@ -78,8 +79,8 @@ function defineDelete(command: Command, io: CommandIo): void {
 async function remove(io: CommandIo, name: string, options: DeleteOptions): Promise<void> {
   const home = openHome();
   const vm = openVm(name, home);
-  if (options.force === true && vm.run !== undefined) await stopVm(home, name, { force: true });
-  await deleteVm(home, name);
+  if (options.force === true && vm.run !== undefined) await stopVm(name, { force: true }, home);
+  await deleteVm(name, home);
   if (options.json === true) {
     await writeDocument(io, "kvmsec.vm/1", { name, deleted: true });
   } else {

@@ -11,7 +11,7 @@ const config: VmConfig = {
   name: "web_1.a",
   uuid: "fba747c8-4c8e-4847-90c1-e879bc9f0f5d",
   image: "i",
-  imageKey: "k",
+  imageId: "i",
   memoryBytes: 512 * 2 ** 20,
   cpus: 2,
   cpu: "max",
