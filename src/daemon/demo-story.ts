@@ -86,8 +86,8 @@ class Story implements Record<DemoStepName, () => Promise<Said>> {
   async started(): Promise<Said> {
     const { home, name, image, signal, onStage, onDetail } = this.#options;
     onStage("starting a throwaway guest");
-    await createVm(home, name, { image, memoryBytes: MEMORY });
-    const run = await startVm(home, name, { onStage });
+    await createVm(name, { image, memoryBytes: MEMORY }, home);
+    const run = await startVm(name, { onStage }, home);
     onStage("booting it");
     using link = await openConsole(openVm(name, home), home);
     await Promise.race([waitForLogin(link, name, BOOT_MS, onDetail), aborted(signal)]);

@@ -66,7 +66,7 @@ export function customizeHook(recipe: ImageRecipe): string {
     writeFile("/etc/systemd/system/serial-getty@ttyS0.service.d/autologin.conf", [
       "[Service]",
       "ExecStart=",
-      "ExecStart=-/sbin/agetty --autologin root --keep-baud 115200,57600,38400,9600 - $TERM",
+      "ExecStart=-/sbin/agetty --autologin root --keep-baud 115200,57600,38400,9600 %I $TERM",
     ]),
     // The guest's own: not every host has one.
     'chroot "$1" systemctl --quiet enable systemd-networkd.service',

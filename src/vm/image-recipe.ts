@@ -15,7 +15,7 @@ export type ImageRecipe = {
 };
 
 /** To be raised whenever the same recipe would make another image. */
-const RECIPE_VERSION = 2;
+const RECIPE_VERSION = 3;
 
 const DEFAULT_SIZE = 4 * 1024 ** 3;
 const MIN_SIZE = 1024 ** 3;

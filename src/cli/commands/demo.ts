@@ -97,8 +97,8 @@ async function imageFor(
 
 async function remove(home: Home, name: string): Promise<void> {
   if (!listVms(home).some((vm) => vm.name === name)) return;
-  if (openVm(name, home).run !== undefined) await stopVm(home, name, { force: true });
-  await deleteVm(home, name);
+  if (openVm(name, home).run !== undefined) await stopVm(name, { force: true }, home);
+  await deleteVm(name, home);
 }
 
 /** Guests of demos that were killed before they could tidy up. */
