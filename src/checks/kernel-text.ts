@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import { hexBytes } from "../base/hex.ts";
+import { ftraceUsers } from "../linux/ftrace.ts";
 import type { LegalTargets } from "../linux/kernel-text/legal-forms.ts";
 import type { TextChange, TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { Check, CheckContext } from "./check.ts";
@@ -42,9 +43,21 @@ export function requireText(context: CheckContext): TextIntegrity {
   return text ?? context.skip(textMissing ?? "no kernel file was given (--kernel-file)");
 }
 
-function legalTargets({ facts }: CheckContext): LegalTargets {
+function legalTargets(context: CheckContext): LegalTargets {
+  const { facts, kernel } = context;
   const owners = facts.get(codeOwners);
+  const users = ftraceUsers(kernel, (reason) => context.unseen(reason));
+  const handlers = new Set(Array.from(users, (user) => user.function));
   return {
+    // Whose the handlers are is the check ftrace's to judge.
+    isTracer(target) {
+      const owner = owners.ownerOf(target);
+      const own = owner?.kind === "kernel" && owner.offset === 0;
+      return (
+        handlers.has(target) ||
+        (own && /^(arch_)?ftrace_|^function_|trace/.test(owner.symbol ?? ""))
+      );
+    },
     isFunction(target) {
       const owner = owners.ownerOf(target);
       return owner?.offset === 0 && owner.symbol !== undefined;

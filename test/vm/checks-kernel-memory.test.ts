@@ -146,10 +146,23 @@ function makeTextWritable({ kernel }: Attached, editor: RamEditor): () => void {
   return editor.writePhysical(entry.address, Uint8Array.of((entry.low & 0xff) | 2));
 }
 
+/** Function tracing, a graph tracer's stub, and kprobes at a function's start and inside it. */
+const TRACE = `mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+  cd /sys/kernel/tracing || exit 1
+  echo 'vfs_*' > set_ftrace_filter && echo function > current_tracer
+  echo 'p:kvmsec_start tcp4_seq_show' > kprobe_events
+  echo 'p:kvmsec_inside ${VICTIM}+9' >> kprobe_events || true
+  echo 'r:kvmsec_return tcp4_seq_show' >> kprobe_events
+  echo 1 > events/kprobes/enable
+  cat /proc/net/tcp > /dev/null`;
+const UNTRACE = `cd /sys/kernel/tracing
+  echo 0 > events/kprobes/enable; echo > kprobe_events
+  echo nop > current_tracer; echo > set_ftrace_filter`;
+
 for (const { release, flavour, cpu } of guests) {
   test(`changes of kernel memory are found: ${release}/${flavour}`, async (t) => {
     const kernel = await debianKernel({ release, flavour });
-    await using guest = await bootTiny({ kernel, cpu, cpus: 2, ram: "file" });
+    await using guest = await bootTiny({ kernel, cpu, cpus: 1, ram: "file" });
     using attached = await attach(`pid:${guest.pid}`);
     const text = findKernelText(attached, kernel.vmlinuz);
     const chosen = checks.filter(({ id }) => IDS.has(id));
@@ -157,6 +170,12 @@ for (const { release, flavour, cpu } of guests) {
     using editor = new RamEditor(guest, attached.kernel);
 
     await t.test("nothing is found before", () => assertClean(look()));
+    await t.test("the guest's own tracing stays silent", async () => {
+      await guest.run(TRACE);
+      assertClean(look());
+      await guest.run(UNTRACE);
+      assertClean(look());
+    });
     for (const tampering of tamperings) {
       await t.test(tampering.title, (inner) => {
         const undo = tampering.tamper(attached, editor);

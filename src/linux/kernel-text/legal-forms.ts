@@ -16,6 +16,8 @@ const DS_PREFIX = 0x3e;
 export type LegalTargets = {
   /** A live ftrace trampoline, or `ftrace_caller` and its kin. */
   isTrampoline(target: GuestVirtual): boolean;
+  /** What ftrace may call: one of its own functions, or the handler of a live user. */
+  isTracer(target: GuestVirtual): boolean;
   /** The first byte of a function of the kernel or a module. */
   isFunction(target: GuestVirtual): boolean;
 };
@@ -85,6 +87,8 @@ export class LegalForms {
         return this.#isIndirectBranch(code, at, end, address);
       case "mcount":
         return isPadding(code, at, end) || this.#callsTrampoline(code, at, address);
+      case "ftrace-call":
+        return isBranch(code[at]) && this.#targets.isTracer(nearTarget(code, at, address));
       case "static-call":
         return this.#isStaticCall(site, code, at, end, address);
       case "jump-label":
@@ -122,7 +126,7 @@ export class LegalForms {
   }
 
   #callsTrampoline(code: Uint8Array, at: number, address: GuestVirtual): boolean {
-    if (code[at] !== CALL && code[at] !== JMP) return false;
+    if (!isBranch(code[at])) return false;
     return this.#targets.isTrampoline(nearTarget(code, at, address));
   }
 
@@ -185,6 +189,10 @@ export class LegalForms {
     }
     return names.join("\n");
   }
+}
+
+function isBranch(opcode: number): boolean {
+  return opcode === CALL || opcode === JMP;
 }
 
 /** Target of a five-byte call or jump. */

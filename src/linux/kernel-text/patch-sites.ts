@@ -7,6 +7,7 @@ export type SiteKind =
   | "return"
   | "retpoline"
   | "mcount"
+  | "ftrace-call"
   | "static-call"
   | "jump-label"
   | "lock"
@@ -38,6 +39,7 @@ export function patchSites(kernel: Kernel, file: KernelFile): Map<GuestVirtual, 
   for (const site of relativeSites(file, ".smp_locks", "lock", 1)) add(site);
   for (const site of relativeSites(file, ".ibt_endbr_seal", "endbr", 4)) add(site);
   for (const site of mcountSites(kernel, file)) add(site);
+  for (const site of ftraceCalls(kernel)) add(site);
   for (const site of paravirtSites(kernel, file)) add(site);
   for (const site of runtimeConstants(kernel, file)) add(site);
   for (const site of jumpLabels(kernel, file)) add(site);
@@ -73,6 +75,15 @@ function* mcountSites(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
   const table = between(kernel, "__start_mcount_loc", "__stop_mcount_loc");
   for (const entry of entries(table, 8)) {
     yield { kind: "mcount", address: file.pointer(entry), length: 5, detail: Number.NaN };
+  }
+}
+
+/** Calls within ftrace's own entry code, which lead to whoever traces (arch/x86/kernel/ftrace_64.S). */
+function* ftraceCalls({ symbols }: Kernel): Generator<PatchSite> {
+  for (const name of ["ftrace_call", "ftrace_regs_call", "ftrace_graph_call"]) {
+    for (const address of symbols.all(name)) {
+      yield { kind: "ftrace-call", address, length: MIN_BRANCH, detail: Number.NaN };
+    }
   }
 }
 
