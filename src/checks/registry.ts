@@ -12,12 +12,16 @@ import { kernelText } from "./kernel-text.ts";
 import { kernelThreadImpostor } from "./kernel-thread-impostor.ts";
 import { kprobes } from "./kprobes.ts";
 import { lsmHooks } from "./lsm-hooks.ts";
+import { netfilter } from "./netfilter.ts";
 import { notifiers } from "./notifiers.ts";
+import { operationsTables } from "./operations-tables.ts";
+import { packetHandlers } from "./packet-handlers.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
 import { tracepoints } from "./tracepoints.ts";
+import { ttyOperations } from "./tty-operations.ts";
 import { vanishedProgram } from "./vanished-program.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
@@ -42,4 +46,8 @@ export const checks: readonly Check[] = [
   vanishedProgram,
   kernelThreadImpostor,
   shellOnSocket,
+  netfilter,
+  packetHandlers,
+  ttyOperations,
+  operationsTables,
 ];

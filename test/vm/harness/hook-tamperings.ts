@@ -5,6 +5,7 @@ import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { Guest as Attached } from "../../../src/vm/guest.ts";
 import { interruptTamperings } from "./interrupt-tamperings.ts";
 import { listTamperings } from "./list-tamperings.ts";
+import { tableTamperings } from "./table-tamperings.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
 /** A change that leads the kernel somewhere else, and what a check has to say of it. */
@@ -42,7 +43,7 @@ export function hookTamperings({ kernel }: Attached, editor: RamEditor): HookTam
     nobody: kernel.space.pointer(task + kernel.offset("task_struct", "tasks")),
     wrong: kernel.requireSymbol("commit_creds"),
   };
-  return [...interruptTamperings(place), ...listTamperings(place)];
+  return [...interruptTamperings(place), ...listTamperings(place), ...tableTamperings(place)];
 }
 
 /** Does several things, and takes them back in the opposite order. */
