@@ -4,6 +4,8 @@ import { SyntheticNames } from "./dname.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 import { filesystemOptions, mountOptions } from "./mount-flags.ts";
+import { Overlays } from "./overlay.ts";
+import type { OverlayLayers } from "./overlay.ts";
 import { Paths } from "./path.ts";
 
 /** One mount, with the words of /proc/PID/mountinfo. */
@@ -25,6 +27,8 @@ export type Mount = {
   readonly propagation: readonly string[];
   /** Another one is mounted upon its root, so its files cannot be seen there. */
   readonly covered: boolean;
+  /** Of an overlay; undefined for others, and where the types of the module cannot be had. */
+  readonly overlay: OverlayLayers | undefined;
   readonly superBlock: GuestVirtual;
   /** Address of its `struct mount`. */
   readonly mount: GuestVirtual;
@@ -47,6 +51,7 @@ export class Mounts {
   >;
   readonly #blockFields: Record<"device" | "type" | "subtype" | "flags", Reader>;
   readonly #typeName: Reader;
+  readonly #overlays: Overlays;
   readonly #dentryParent: Reader;
   readonly #dentryOperations: Reader;
   readonly #dentryName: Reader;
@@ -78,6 +83,7 @@ export class Mounts {
       subtype: block("s_subtype"),
       flags: block("s_flags"),
     };
+    this.#overlays = new Overlays(kernel);
     this.#typeName = kernel.reader("file_system_type", "name");
     this.#dentryParent = kernel.reader("dentry", "d_parent");
     this.#dentryOperations = kernel.reader("dentry", "d_op");
@@ -137,6 +143,7 @@ export class Mounts {
       superOptions: filesystemOptions(this.#blockFields.flags(superBlock)),
       propagation: this.#propagation(mount, groups),
       covered: covered.has(`${mount}/${fields.root(mount)}`),
+      overlay: fstype === "overlay" ? this.#overlays.of(superBlock) : undefined,
       superBlock,
       mount,
     };

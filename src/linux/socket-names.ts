@@ -47,6 +47,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
+export const AF_VSOCK = 40;
 
 /** AF_MAX of the newest kernels, with room: a higher number is no socket's. */
 const AF_LIMIT = 64;

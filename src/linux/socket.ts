@@ -17,6 +17,7 @@ import {
   AF_NETLINK,
   AF_PACKET,
   AF_UNIX,
+  AF_VSOCK,
   familyName,
   protocolName,
   stateName,
@@ -24,6 +25,7 @@ import {
 } from "./socket-names.ts";
 import { UnixSockets } from "./unix-socket.ts";
 import type { UnixSocket } from "./unix-socket.ts";
+import { VsockSockets } from "./vsock-socket.ts";
 
 /** One socket, wherever it was found. */
 export type Socket = {
@@ -65,6 +67,7 @@ export class SocketDecoder {
   readonly socks: Socks;
   readonly namespaces: NetNamespaces;
   readonly devices: DeviceNames;
+  readonly vsock: VsockSockets;
   readonly #inet: InetSockets;
   readonly #unix: UnixSockets;
   readonly #packet: PacketSockets;
@@ -75,6 +78,7 @@ export class SocketDecoder {
     this.socks = new Socks(kernel);
     this.namespaces = new NetNamespaces(kernel);
     this.devices = new DeviceNames(kernel);
+    this.vsock = new VsockSockets(kernel);
     this.#inet = new InetSockets(kernel, this.socks, this.devices);
     this.#unix = new UnixSockets(kernel, this.socks);
     this.#packet = new PacketSockets(kernel, this.socks, this.devices);
@@ -163,6 +167,8 @@ export class SocketDecoder {
         const local = `${netlink.protocol}:${netlink.portId}`;
         return { ...NO_DETAILS, local, remote: "*", netlink };
       }
+      case AF_VSOCK:
+        return { ...NO_DETAILS, ...this.vsock.ends(sock) };
       default:
         return { ...NO_DETAILS, local: "*", remote: "*" };
     }

@@ -111,6 +111,9 @@ function lookOnce(
     for (const { table, sock } of socketTableEntries(kernel, nets, budget, problem)) {
       at(sock).tables.add(table);
     }
+    for (const { table, sock } of decoder.vsock.entries(budget, problem)) {
+      at(sock).tables.add(table);
+    }
   }
   return { sightings, open };
 }

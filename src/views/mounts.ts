@@ -1,6 +1,7 @@
 import { MountNamespaces } from "../linux/mount-namespace.ts";
 import { Mounts } from "../linux/mount.ts";
 import type { Mount } from "../linux/mount.ts";
+import type { OverlayLayers } from "../linux/overlay.ts";
 import type { View } from "./view.ts";
 
 /** A mount with the namespace that it is in, and the lowest process id there. */
@@ -20,11 +21,17 @@ export const mounts: View<MountRow> = {
         yield { ...mount, mntns: inum, pid };
     }
   },
-  json: ({ mount, superBlock, mntns, pid, ...row }, kernel) => ({
+  json: ({ mount, superBlock, mntns, pid, overlay, ...row }, kernel) => ({
     mntns,
     pid: pid ?? null,
     ...row,
+    ...(row.fstype === "overlay" ? { overlay: layers(overlay) } : {}),
     superBlock: kernel.format(superBlock),
     mount: kernel.format(mount),
   }),
 };
+
+function layers(overlay: OverlayLayers | undefined): object | null {
+  if (overlay === undefined) return null;
+  return { ...overlay, upper: overlay.upper ?? null, work: overlay.work ?? null };
+}

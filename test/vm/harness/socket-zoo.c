@@ -7,6 +7,8 @@
  *
  * socket-zoo xdp DEVICE: attaches a program that lets every packet pass.
  *
+ * socket-zoo vsock: a listener and a connection through the loop of vsock.
+ *
  * Each says "ready" on its output and goes on until it is killed.
  */
 #define _GNU_SOURCE
@@ -20,6 +22,7 @@
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -316,6 +319,19 @@ static void xdp(const char *device)
 	check(syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof link), "attach");
 }
 
+static void vsock(void)
+{
+	struct sockaddr_vm any = { .svm_family = AF_VSOCK, .svm_port = 1234, .svm_cid = VMADDR_CID_ANY };
+	struct sockaddr_vm own = { .svm_family = AF_VSOCK, .svm_port = 1234, .svm_cid = VMADDR_CID_LOCAL };
+	int server = check(socket(AF_VSOCK, SOCK_STREAM, 0), "vsock");
+	int client = check(socket(AF_VSOCK, SOCK_STREAM, 0), "vsock");
+	check(socket(AF_VSOCK, SOCK_STREAM, 0), "vsock");
+	check(bind(server, (void *)&any, sizeof any), "vsock bind");
+	check(listen(server, 4), "vsock listen");
+	check(connect(client, (void *)&own, sizeof own), "vsock connect");
+	check(accept(server, NULL, NULL), "vsock accept");
+}
+
 static void ready(void)
 {
 	puts("ready");
@@ -350,6 +366,8 @@ int main(int argc, char **argv)
 		churn();
 	if (strcmp(argv[1], "xdp") == 0) {
 		xdp(argv[2]);
+	} else if (strcmp(argv[1], "vsock") == 0) {
+		vsock();
 	} else {
 		inet_sockets();
 		unix_sockets(argv[1]);

@@ -3,7 +3,12 @@ import { attach } from "../../../src/vm/guest.ts";
 import { bootNetGuest, start } from "./guest.ts";
 import type { NetGuest } from "./guest.ts";
 import { handlersAreThoseOfProc, hooksAreThoseOfNft, makeHooks } from "./hooks.ts";
-import { keptNamespaceIsSeen, makeMounts, mountsAreThoseOfMountinfo } from "./mounts.ts";
+import {
+  keptNamespaceIsSeen,
+  layersAreThoseMounted,
+  makeMounts,
+  mountsAreThoseOfMountinfo,
+} from "./mounts.ts";
 import { devicesAreThoseOfIp, trafficIsThatOfIp, xdpIsThatOfIp } from "./netdevs.ts";
 import {
   bothWaysAgree,
@@ -14,6 +19,7 @@ import {
   otherInetSocketsAreThoseOfProc,
   packetSocketsAreThoseOfSs,
   unixSocketsAreThoseOfSs,
+  vsockSocketsAreThoseOfSs,
 } from "./sockets.ts";
 
 /** Everything that the views of network and mounts show of one guest. */
@@ -55,6 +61,9 @@ export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<
   await t.test("mounts are those of mountinfo in every namespace", () =>
     mountsAreThoseOfMountinfo(guest, kernel),
   );
+  await t.test("an overlay's layers are those that were mounted", () =>
+    layersAreThoseMounted(kernel),
+  );
   await t.test("a mount namespace without processes is seen", () =>
     keptNamespaceIsSeen(guest, kernel),
   );
@@ -62,4 +71,5 @@ export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<
   await t.test("sockets that come and go leave no ghosts", () =>
     churnLeavesNoGhosts(guest, kernel),
   );
+  await t.test("vsock sockets are those of ss", () => vsockSocketsAreThoseOfSs(guest, kernel));
 }

@@ -13,7 +13,10 @@ export type NetGuest = { readonly wish: KernelWish } & Hardware;
 /** The modules through which `ss` asks the kernel. */
 const diagnostics = ["unix_diag", "tcp_diag", "udp_diag", "raw_diag", "af_packet_diag"];
 
-const modules = "dummy veth bridge 8021q overlay nf_tables nf_conntrack nft_ct".split(" ");
+const modules =
+  "dummy veth bridge 8021q overlay nf_tables nf_conntrack nft_ct vsock_loopback vsock_diag".split(
+    " ",
+  );
 
 /**
  * Two network namespaces with sockets of every kind in both, devices of several kinds between
@@ -21,7 +24,7 @@ const modules = "dummy veth bridge 8021q overlay nf_tables nf_conntrack nft_ct".
  */
 export async function bootNetGuest({ wish, ...hardware }: NetGuest): Promise<Guest> {
   const image = await kernel(wish);
-  const hasHookNames = kernelConfig(image).has("CONFIG_NETFILTER_NETLINK_HOOK");
+  const hasHookNames = kernelConfig(image).get("CONFIG_NETFILTER_NETLINK_HOOK") === "m";
   const zoo = readFileSync(await helperProgram("socket-zoo"));
   const guest = await bootTiny({
     ...hardware,

@@ -18,6 +18,7 @@ type MountJson = {
   superOptions: string[];
   propagation: string[];
   covered: boolean;
+  overlay?: { lower: string[]; upper: string; work: string } | null;
 };
 
 /** Mounts of many kinds, in the initial namespace, one that a program is in, and one that a file keeps. */
@@ -73,6 +74,17 @@ export async function mountsAreThoseOfMountinfo(guest: Guest, kernel: Kernel): P
     const inum = await guest.run(`stat -L -c %i /proc/${pid}/ns/mnt`);
     assert.ok(found.every((row) => row.mntns === Number(inum)));
   }
+}
+
+/** The layers of an overlay, as they were given; null where modules have no BTF in memory. */
+export function layersAreThoseMounted(kernel: Kernel): void {
+  const rows = rowsOf<unknown, object, MountJson>(kernel, mounts, {});
+  const overlays = rows.filter((row) => row.fstype === "overlay");
+  const known = { lower: ["/tmp/dir"], upper: "/mnt/own/upper", work: "/mnt/own/work" };
+  assert.deepEqual(
+    overlays.map((row) => row.overlay),
+    [kernel.types.has("btf_module", "btf") ? known : null],
+  );
 }
 
 /** A namespace in which nobody is, kept by a bind mount of its file. */
