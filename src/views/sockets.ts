@@ -7,15 +7,24 @@ import type { View } from "./view.ts";
 export type SocketsOptions = {
   /** Look only through file descriptors, or only into the kernel's tables; both unless told. */
   readonly by?: SocketSource | "both";
+  /** Only those that one of these processes has open. */
+  readonly pid?: readonly number[];
+  /** Only these protocols or families: `tcp`, `unix`, … */
+  readonly protocol?: readonly string[];
+  /** Only those that wait for connections, and datagram sockets that hear from anybody. */
+  readonly listening?: boolean;
 };
 
 /** The guest's sockets in all its network namespaces, by two independent ways. */
 export const sockets: View<FoundSocket, SocketsOptions> = {
   schema: "kvmsec.sockets/1",
   list: "sockets",
-  *read(kernel, { by = "both" }, problem) {
+  *read(kernel, options, problem) {
+    const { by = "both" } = options;
     const sources: readonly SocketSource[] = by === "both" ? ["fd", "hash"] : [by];
-    yield* readSockets(kernel, sources, kernel.budget(), problem);
+    for (const socket of readSockets(kernel, sources, kernel.budget(), problem)) {
+      if (isWanted(socket, options)) yield socket;
+    }
   },
   json: (row, kernel) => ({
     family: row.family,
@@ -38,6 +47,16 @@ export const sockets: View<FoundSocket, SocketsOptions> = {
     ...details(row, kernel),
   }),
 };
+
+function isWanted(row: FoundSocket, { pid, protocol, listening }: SocketsOptions): boolean {
+  if (pid !== undefined && !row.holders.some((holder) => pid.includes(holder.pid))) return false;
+  if (protocol?.includes(row.protocol) === false && !protocol.includes(row.family)) return false;
+  return listening !== true || row.state === "LISTEN" || hearsAnybody(row);
+}
+
+function hearsAnybody({ state, local, family }: FoundSocket): boolean {
+  return state === "UNCONN" && family.startsWith("inet") && !local.endsWith(":*");
+}
 
 /** Processes that have a socket open, ascending, each once. */
 export function pidsOf(row: Pick<FoundSocket, "holders">): number[] {

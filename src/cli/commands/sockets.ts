@@ -3,6 +3,7 @@ import type { FoundSocket } from "../../linux/sockets.ts";
 import { pidsOf, sockets } from "../../views/sockets.ts";
 import type { SocketsOptions } from "../../views/sockets.ts";
 import type { CommandModule } from "../command.ts";
+import { pidOption } from "../pid-option.ts";
 import type { Column } from "../table.ts";
 import { defineView } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -25,13 +26,21 @@ const columns: readonly Column<FoundSocket>[] = [
 
 /** `kvmsec sockets`: the guest's sockets, by who has them open and by the kernel's own tables. */
 export const define: CommandModule["define"] = (command, io) => {
-  command.addOption(
-    new Option("--by <way>", "look through open files, the kernel's tables, or both")
-      .choices(["fd", "hash", "both"])
-      .default("both"),
-  );
+  command
+    .addOption(
+      new Option("--by <way>", "look through open files, the kernel's tables, or both")
+        .choices(["fd", "hash", "both"])
+        .default("both"),
+    )
+    .addOption(pidOption())
+    .option("--protocol <names>", "only these protocols or families: tcp,udp,unix,packet …", words)
+    .option("--listening", "only what waits for others");
   defineView<FoundSocket, Options>(command, io, sockets, () => columns);
 };
+
+function words(text: string): string[] {
+  return text.split(",").map((word) => word.trim());
+}
 
 function filterText({ filter }: FoundSocket): string | undefined {
   if (filter === undefined) return undefined;

@@ -18,6 +18,7 @@ import {
   openSockets,
   otherInetSocketsAreThoseOfProc,
   packetSocketsAreThoseOfSs,
+  selectionIsThatOfSs,
   unixSocketsAreThoseOfSs,
   vsockSocketsAreThoseOfSs,
 } from "./sockets.ts";
@@ -34,6 +35,9 @@ export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<
   );
   await t.test("by open files and by tables the same sockets are seen", () =>
     bothWaysAgree(kernel),
+  );
+  await t.test("listeners and one process's sockets are those of ss", () =>
+    selectionIsThatOfSs(guest, kernel),
   );
   await t.test("UDP-Lite and ping sockets are those of /proc/net", () =>
     otherInetSocketsAreThoseOfProc(guest, kernel),

@@ -213,6 +213,22 @@ export function bothWaysAgree(kernel: Kernel): void {
   assertSameLines([...new Set(small)], ["FIN-WAIT-2", "SYN-RECV", "TIME-WAIT"]);
 }
 
+/** The options of the view leave what `ss` leaves: listeners, and what one process has open. */
+export async function selectionIsThatOfSs(guest: Guest, kernel: Kernel): Promise<void> {
+  const netns = await netnsOf(guest);
+  const locals = (rows: readonly SocketJson[]): string[] =>
+    rows.filter((row) => row.netns === netns).map((row) => row.local);
+  const listeners = await guest.run("ss -HOtuln");
+  const expected = lines(listeners).map((line) => line.split(/\s+/)[4]);
+  const protocol = ["tcp", "udp"];
+  const found = socketRows(kernel, { listening: true, protocol, by: "hash" });
+  assertSameLines(locals(found), expected);
+
+  const pid = Number(pidsOfSs(await guest.run("ss -Htlnp sport = :7777")));
+  const own = socketRows(kernel, { pid: [pid] });
+  assert.deepEqual(locals(own), ["*:7777"]);
+}
+
 /** While connections come and go, what stays is always seen, and nothing is ever in one way only. */
 export async function churnLeavesNoGhosts(guest: Guest, kernel: Kernel): Promise<void> {
   const stays = (): string[] =>
