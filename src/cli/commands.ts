@@ -144,7 +144,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "evidence",
-    summary: "evidence packages: verify, show",
+    summary: "evidence packages: verify, show, revive",
     load: () => import("./commands/evidence.ts"),
   },
   {

@@ -29,7 +29,7 @@ const columns: readonly Column<ProcessRow>[] = [
 export async function guardDemo(io: CommandIo, name: string, json: boolean): Promise<void> {
   using guest = await attach(name);
   const guard = new Guard(guest);
-  if (!json) return watch(io, { intervalMs: INTERVAL_MS }, () => guard.frame(io));
+  if (!json) return await watch(io, { intervalMs: INTERVAL_MS }, () => guard.frame(io));
   using interruption = onInterrupt();
   while (!interruption.signal.aborted) {
     const { verdict, reasons } = await guard.look();

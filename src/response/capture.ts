@@ -58,7 +58,7 @@ export async function capture(
   held.use(await lockGuest(home, guest, `capture ${text}`));
   const id = randomUUID();
   const partial = `${place}.partial-${id}`;
-  return runJob(
+  return await runJob(
     home,
     "capture",
     guest,

@@ -41,7 +41,7 @@ async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Se
   const guest = controlGuest(home, `pid:${job.target.identity.pid}`);
   using held = new DisposableStack();
   held.use(await lockGuest(home, guest, `respond (${job.action}, cut short before)`));
-  return settler(guest, job);
+  return await settler(guest, job);
 }
 
 type Settler = (guest: ControlledGuest, job: PendingJob) => Promise<Settled["result"]>;

@@ -28,7 +28,7 @@ export async function respond(home: Home, text: string, action: SimpleAction): P
   using held = new DisposableStack();
   held.use(await lockGuest(home, guest, `respond ${text} ${action}`));
   const start = performance.now();
-  return runJob(home, action, guest, async (job) => {
+  return await runJob(home, action, guest, async (job) => {
     const outcome = await carryOut(guest, action, job);
     return { job: job.id, action, durationMs: performance.now() - start, outcome };
   });

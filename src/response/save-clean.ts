@@ -30,7 +30,7 @@ export async function saveCleanState(
   const guest = controlGuest(home, name);
   using held = new DisposableStack();
   held.use(await lockGuest(home, guest, `vm save-clean ${name}`));
-  return runJob(home, "save-clean", guest, (job) => save(home, guest, job, inspect));
+  return await runJob(home, "save-clean", guest, (job) => save(home, guest, job, inspect));
 }
 
 async function save(

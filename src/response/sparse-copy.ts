@@ -7,12 +7,15 @@ const CHUNK = 4 * 2 ** 20;
 const GRAIN = 64 * 2 ** 10;
 const zeros = Buffer.alloc(GRAIN);
 
-/** Copies `size` bytes of `from` into `to` at `at`; what is a hole or zero stays a hole. Returns the bytes written. */
-export function copySparse(from: number, to: number, at: number, size: number): number {
+/**
+ * Copies the bytes of `from` between `first` and `size` into `to`, each `at` further on; what is a
+ * hole or zero stays a hole. Returns the bytes written.
+ */
+export function copySparse(from: number, to: number, at: number, size: number, first = 0): number {
   const buffer = Buffer.alloc(CHUNK);
   let written = 0;
   for (const { start, end } of dataExtents(from, size)) {
-    for (let offset = start; offset < end;) {
+    for (let offset = Math.max(start, first); offset < end;) {
       const got = readSync(from, buffer, 0, Math.min(CHUNK, end - offset), offset);
       // The file was cut short while it was read: the rest stays a hole.
       if (got === 0) break;

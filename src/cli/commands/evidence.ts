@@ -3,16 +3,24 @@ import { exitStatus } from "../../base/errors.ts";
 import { fingerprint, ownPublicKey } from "../../evidence/signing-key.ts";
 import { verifyPackage, readManifest } from "../../evidence/verify.ts";
 import type { Fault, Verification } from "../../evidence/verify.ts";
+import { revive } from "../../response/revive.ts";
 import { openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
+import { stageProgress } from "../stage-progress.ts";
 
+type ReviveOptions = {
+  readonly name?: string;
+  readonly frozen?: boolean;
+  readonly json?: boolean;
+};
 type Options = { readonly json?: boolean; readonly key?: string };
 
 /** `kvmsec evidence`: packages that `capture` made. */
 export const define: CommandModule["define"] = (command, io) => {
   defineVerify(command, io);
   defineShow(command, io);
+  defineRevive(command, io);
 };
 
 function defineVerify(command: Command, io: CommandIo): void {
@@ -101,5 +109,36 @@ async function show(io: CommandIo, folder: string, options: Options): Promise<vo
       { title: "SHA-256", value: (file) => file.sha256, shrink: 16 },
     ],
     manifest.files,
+  );
+}
+
+function defineRevive(command: Command, io: CommandIo): void {
+  command
+    .command("revive")
+    .description("starts the captured guest again from that moment, on copies, without a network")
+    .argument("<folder>", "the package")
+    .option("--name <name>", "what the revived VM is called (default: made of the package's id)")
+    .option("--frozen", "leave it standing still")
+    .option("--json", "one JSON document")
+    .action((folder: string, options: ReviveOptions) => wake(io, folder, options));
+}
+
+async function wake(io: CommandIo, folder: string, options: ReviveOptions): Promise<void> {
+  const id = readManifest(folder).manifest.id.replaceAll(/[^0-9a-f]/g, "");
+  const name = options.name ?? `revived-${id.slice(0, 8)}`;
+  using shown = stageProgress(io);
+  const { run } = await revive(openHome(), folder, name, {
+    frozen: options.frozen === true,
+    onStage: shown.step,
+  });
+  shown.done();
+  if (options.json === true) {
+    return writeDocument(io, "kvmsec.revive/1", { folder, name, pid: run.pid });
+  }
+  const state = options.frozen === true ? "stands still" : "runs";
+  await write(
+    io.stdout,
+    `The captured guest ${state} again as ${name} (pid ${run.pid}), without a network.\n` +
+      `Look inside: kvmsec ps ${name}    Remove it: kvmsec vm delete ${name} --force\n`,
   );
 }

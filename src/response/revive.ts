@@ -1,0 +1,143 @@
+import { randomUUID } from "node:crypto";
+import { closeSync, copyFileSync, mkdirSync, openSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { KvmsecError } from "../base/errors.ts";
+import { RAM_AT } from "../evidence/core-header.ts";
+import { verifyPackage } from "../evidence/verify.ts";
+import type { Home } from "../vm/home.ts";
+import { writeDocumentFile } from "../vm/home.ts";
+import { requireMemory } from "../vm/host-room.ts";
+import { checkedName } from "../vm/name.ts";
+import { signalProcess } from "../vm/process-identity.ts";
+import { removeTree } from "../vm/remains.ts";
+import { withVm } from "../vm/vm-lock.ts";
+import { makeRamFile, ramFilePath } from "../vm/vm-ram-file.ts";
+import { relaunch } from "../vm/vm-relaunch.ts";
+import { clearRemains, imageOf } from "../vm/vm-start.ts";
+import { findConfig, vmPaths } from "../vm/vm-state.ts";
+import type { VmConfig, VmRun } from "../vm/vm-state.ts";
+import { loadDeviceState } from "./device-state.ts";
+import { resume } from "./freeze.ts";
+import { setLinks } from "./isolate.ts";
+import { copySparse } from "./sparse-copy.ts";
+
+export type ReviveOptions = {
+  /** Leave it standing still at the moment of its capture. */
+  readonly frozen?: boolean;
+  readonly onStage?: ((text: string) => void) | undefined;
+};
+
+/** A captured guest that lives again. */
+export type Revived = { readonly name: string; readonly run: VmRun };
+
+type Captured = {
+  readonly vm?: { readonly config: VmConfig; readonly run: VmRun } | null;
+  readonly disks?: readonly { readonly file: string }[];
+};
+
+/**
+ * Starts a captured VM again from the moment of its capture, under another name, on copies: the
+ * package is not touched. Its links are down before it takes a step. Only what verifies is revived.
+ * Throws KVMSEC_EVIDENCE_CHANGED, KVMSEC_REVIVE_FOREIGN, KVMSEC_VM_EXISTS.
+ */
+export async function revive(
+  home: Home,
+  folder: string,
+  name: string,
+  options: ReviveOptions = {},
+): Promise<Revived> {
+  const { onStage = () => {} } = options;
+  onStage("verifying the package");
+  const { manifest, faults } = await verifyPackage(folder);
+  if (faults.length > 0) {
+    throw new KvmsecError(
+      "KVMSEC_EVIDENCE_CHANGED",
+      `${folder} is not as it was captured: ${faults.map(({ path, fault }) => `${path} (${fault})`).join(", ")}.`,
+      { hint: `kvmsec evidence verify ${folder} names what was changed.`, exit: 1 },
+    );
+  }
+  const { vm, disks } = manifest.facts as Captured;
+  const [disk] = disks ?? [];
+  if (vm === undefined || vm === null || disk === undefined) throw foreign(folder);
+  const config: VmConfig = { ...vm.config, name: checkedName(name), uuid: randomUUID() };
+  requireMemory(config.memoryBytes);
+  onStage("copying its disk and memory");
+  makeVm(home, config, join(folder, disk.file));
+  try {
+    return await withVm(home, name, "evidence revive", async () => {
+      copyRam(folder, config);
+      onStage("starting it without a network");
+      const run = await wake(home, config, folder, vm.run, options);
+      return { name, run };
+    });
+  } catch (error) {
+    clearRemains(vmPaths(home, name), config);
+    removeTree(vmPaths(home, name).folder);
+    throw error;
+  }
+}
+
+async function wake(
+  home: Home,
+  config: VmConfig,
+  folder: string,
+  { accelerator }: VmRun,
+  { frozen }: ReviveOptions,
+): Promise<VmRun> {
+  const paths = vmPaths(home, config.name);
+  const image = imageOf(home, config);
+  const ramPath = ramFilePath(config);
+  const reason = "the guest was captured under it";
+  const { run, monitor } = await relaunch({ config, image, paths, accelerator, reason, ramPath });
+  try {
+    await loadDeviceState(monitor, join(folder, "device-state.bin"));
+    await setLinks(monitor, false);
+    if (frozen !== true) await resume(monitor);
+    return run;
+  } catch (error) {
+    signalProcess(run, "SIGKILL");
+    throw error;
+  } finally {
+    monitor.close();
+  }
+}
+
+/** The VM's folder, whole at one stroke. */
+function makeVm(home: Home, config: VmConfig, disk: string): void {
+  const paths = vmPaths(home, config.name);
+  if (findConfig(home, config.name) !== undefined) {
+    throw new KvmsecError("KVMSEC_VM_EXISTS", `There is a VM ${config.name} already.`, {
+      hint: "Choose another name with --name.",
+      exit: 2,
+    });
+  }
+  const work = join(home.vms, `.new-${config.name}-${process.pid}`);
+  mkdirSync(work, { mode: 0o700 });
+  try {
+    copyFileSync(disk, join(work, "disk.qcow2"));
+    writeDocumentFile(join(work, "vm.json"), config);
+    renameSync(work, paths.folder);
+  } finally {
+    removeTree(work);
+  }
+}
+
+/** The RAM lies behind the core's head, block after block, as QEMU's own file has it. */
+function copyRam(folder: string, config: VmConfig): void {
+  const from = openSync(join(folder, "memory.elf"), "r");
+  const to = openSync(makeRamFile(config), "r+");
+  try {
+    copySparse(from, to, -RAM_AT, RAM_AT + config.memoryBytes, RAM_AT);
+  } finally {
+    closeSync(to);
+    closeSync(from);
+  }
+}
+
+function foreign(folder: string): KvmsecError {
+  return new KvmsecError(
+    "KVMSEC_REVIVE_FOREIGN",
+    `${folder} holds a guest that kvmsec did not make, so nobody here knows how its machine was put together.`,
+    { hint: "Its memory opens as file:…/memory.elf; its QEMU's command line is in manifest.json." },
+  );
+}

@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import { openSync, closeSync, readFileSync, readSync, writeSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "../../src/daemon/inspect.ts";
+import type { Kernel } from "../../src/linux/kernel.ts";
+import { capture } from "../../src/response/capture.ts";
+import { cleanFolder } from "../../src/response/clean-state.ts";
+import { writeGuest } from "../../src/response/guest-write.ts";
+import { Journal } from "../../src/response/journal.ts";
+import { settlePending } from "../../src/response/pending.ts";
+import { respond } from "../../src/response/respond.ts";
+import { restore } from "../../src/response/restore.ts";
+import { saveCleanState } from "../../src/response/save-clean.ts";
+import { verifyPackage } from "../../src/evidence/verify.ts";
+import { netdevs } from "../../src/views/netdevs.ts";
+import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
+import { attach } from "../../src/vm/guest.ts";
+import {
+  createVm,
+  deleteVm,
+  listVms,
+  openVm,
+  startVm,
+  stopVm,
+  vmState,
+} from "../../src/vm/guest-vm.ts";
+import { kvmsec, refusal, startKvmsec } from "./command-line.ts";
+import { testHome } from "./golden-image.ts";
+import type { TestHome } from "./golden-image.ts";
+
+const SLOT = 139;
+const NAME = "victim";
+let home: TestHome;
+let original: string;
+let evidence: string;
+
+before(async () => {
+  home = await testHome();
+  process.env["KVMSEC_HOME"] = home.root;
+  evidence = join(home.root, "evidence", "first");
+  await createVm(NAME, { image: home.image, memoryBytes: 512 * 2 ** 20 }, home);
+  await startVm(NAME, {}, home);
+  using link = await openConsole(openVm(NAME, home), home);
+  await waitForLogin(link, NAME, 300_000);
+  original = await slot(NAME);
+});
+
+after(async () => {
+  for (const { name, run } of listVms(home)) {
+    if (run !== undefined) await stopVm(name, { force: true }, home);
+    await deleteVm(name, home);
+  }
+  home[Symbol.dispose]();
+});
+
+const run = (...args: string[]) => kvmsec(home.root, ...args);
+const state = () => vmState(openVm(NAME, home), 10_000);
+const slotOf = (kernel: Kernel) => kernel.requireSymbol("sys_call_table") + SLOT * 8;
+
+async function slot(target: string): Promise<string> {
+  using guest = await attach(target);
+  return Buffer.from(guest.kernel.space.bytes(slotOf(guest.kernel), 8) ?? []).toString("hex");
+}
+
+async function tamper(): Promise<string> {
+  using guest = await attach(NAME);
+  const { kernel } = guest;
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(kernel.space.folding.unfold(kernel.requireSymbol("__x64_sys_getpid")));
+  const { before, after } = await writeGuest(home, guest, slotOf(kernel), bytes, "a test");
+  assert.equal(before, original);
+  return after;
+}
+
+async function carriers(): Promise<boolean[]> {
+  using guest = await attach(NAME);
+  const rows = [...netdevs.read(guest.kernel, {}, assert.fail)];
+  return rows.filter(({ name }) => name !== "lo").map(({ flags }) => flags.includes("LOWER_UP"));
+}
+
+async function untilCarriers(wanted: boolean): Promise<void> {
+  for (;;) {
+    const seen = await carriers();
+    assert.equal(seen.length, 1);
+    if (seen[0] === wanted) return;
+    await sleep(100);
+  }
+}
+
+test("freeze and resume: QEMU and the guest's clock agree", async () => {
+  const frozen = await respond(home, NAME, "freeze");
+  assert.deepEqual(frozen.outcome, { before: "running", after: "paused" });
+  assert.equal(await state(), "paused");
+  const resumed = JSON.parse((await run("respond", NAME, "resume", "--json")).stdout);
+  assert.deepEqual(resumed.outcome, { before: "paused", after: "running" });
+  assert.equal(await state(), "running");
+});
+
+test("isolate and rejoin: the guest's card loses its carrier, and gets it back", async () => {
+  await untilCarriers(true);
+  await respond(home, `pid:${openVm(NAME, home).run!.pid}`, "isolate");
+  await untilCarriers(false);
+  await respond(home, NAME, "rejoin");
+  await untilCarriers(true);
+});
+
+test("a clean state is saved, and only a clean one", async () => {
+  const { state: saved } = await saveCleanState(home, NAME, inspect);
+  assert.equal(saved.verdict, "clean");
+  assert.equal(await state(), "running");
+  await tamper();
+  assert.equal(refusal(await run("respond", NAME, "save-clean")), "1 KVMSEC_CLEAN_STATE_DIRTY");
+  assert.equal(await state(), "running", "a refusal leaves no guest stopped");
+});
+
+test("a capture holds the tampering, its views and findings are of that moment, and the guest runs on", async () => {
+  const tampered = await slot(NAME);
+  assert.notEqual(tampered, original);
+  const { pauseMs, verdict, manifest } = await capture(home, NAME, evidence, { inspect });
+  assert.ok(pauseMs > 0);
+  assert.equal(verdict, "tampered");
+  assert.equal(await state(), "running");
+  assert.equal(await slot(`file:${join(evidence, "memory.elf")}`), tampered);
+  const names = new Set(manifest.files.map(({ path }) => path));
+  for (const name of [
+    "device-state.bin",
+    "disk-disk.qcow2",
+    "findings.json",
+    "registers.txt",
+    "views/ps.json",
+  ]) {
+    assert.ok(names.has(name), name);
+  }
+  const { processes } = JSON.parse(readFileSync(join(evidence, "views/ps.json"), "utf8"));
+  assert.ok(processes.some(({ pid }: { pid: number }) => pid === 1));
+  const { findings } = JSON.parse(readFileSync(join(evidence, "findings.json"), "utf8"));
+  assert.match(JSON.stringify(findings), /sys_call_table/);
+  {
+    using core = await attach(`file:${join(evidence, "memory.elf")}`);
+    const notes = core.memory as { notes?: { vmcoreinfo?: string; cpus?: unknown[] } };
+    assert.match(
+      notes.notes?.vmcoreinfo ?? "",
+      new RegExp(`OSRELEASE=${core.kernel.identity.release}`),
+    );
+    assert.equal(notes.notes?.cpus?.length, 1);
+  }
+  assert.equal(refusal(await run("capture", NAME, "-o", evidence)), "2 KVMSEC_EVIDENCE_EXISTS");
+});
+
+test("a changed byte anywhere in a package is named by verify", async () => {
+  assert.deepEqual((await verifyPackage(evidence)).faults, []);
+  for (const [name, at] of [
+    ["memory.elf", 300 * 2 ** 20 + 5],
+    ["device-state.bin", 1000],
+    ["views/ps.json", 10],
+  ] as const) {
+    const undo = flip(join(evidence, name), at);
+    const told = await run("evidence", "verify", evidence);
+    assert.equal(told.status, 1);
+    assert.match(told.stdout, new RegExp(`^${name}: was changed$`, "m"));
+    undo();
+  }
+  assert.equal((await run("evidence", "verify", evidence)).status, 0);
+});
+
+function flip(path: string, at: number): () => void {
+  const change = (): void => {
+    const fd = openSync(path, "r+");
+    const byte = Buffer.alloc(1);
+    readSync(fd, byte, 0, 1, at);
+    byte[0]! ^= 1;
+    writeSync(fd, byte, 0, 1, at);
+    closeSync(fd);
+  };
+  change();
+  return change;
+}
+
+test("a capture that is killed leaves no stopped guest and no half package", async () => {
+  const folder = join(home.root, "evidence", "killed");
+  const started = startKvmsec(home.root, ["capture", NAME, "-o", folder]);
+  const journal = new Journal(home);
+  const stopped = () =>
+    journal
+      .read()
+      .some(
+        ({ kind, data, job }) =>
+          kind === "step" &&
+          data["name"] === "stop" &&
+          journal.read().some((entry) => entry.job === job && entry.data["folder"] === folder),
+      );
+  while (!stopped()) await sleep(5);
+  const gone = new Promise((resolve) => started.on("close", resolve));
+  process.kill(-started.pid!, "SIGKILL");
+  await gone;
+  const settled = await settlePending(home, inspect);
+  assert.deepEqual(
+    settled.map(({ action, result }) => [action, result]),
+    [["capture", "undone"]],
+  );
+  assert.equal(await state(), "running");
+  assert.equal(existsSync(folder), false);
+  assert.deepEqual(await settlePending(home, inspect), []);
+});
+
+test("a clean state that was changed is refused before anything is done to the guest", async () => {
+  const undo = flip(join(cleanFolder(home, NAME), "ram.img"), 100 * 2 ** 20);
+  const { pid } = openVm(NAME, home).run!;
+  const told = refusal(await run("respond", NAME, "restore", "--no-evidence"));
+  assert.equal(told, "3 KVMSEC_CLEAN_STATE_UNVERIFIED");
+  assert.equal(openVm(NAME, home).run?.pid, pid);
+  undo();
+});
+
+test("restore puts the clean guest back: another QEMU, the tampering gone, on its network again", async () => {
+  const { pid } = openVm(NAME, home).run!;
+  const restored = await restore(home, NAME, { inspect, evidence: false });
+  assert.deepEqual([restored.from, restored.verdict], ["clean-state", "clean"]);
+  assert.notEqual(openVm(NAME, home).run!.pid, pid);
+  assert.equal(await state(), "running");
+  assert.equal(await slot(NAME), original);
+  await untilCarriers(true);
+});
+
+test("a revived capture still holds the tampering, and has no network", async () => {
+  const told = await run("evidence", "revive", evidence, "--name", "again", "--json");
+  assert.equal(told.status, 0, told.stderr);
+  assert.notEqual(await slot("again"), original);
+  assert.equal(await vmState(openVm("again", home), 10_000), "running");
+  using guest = await attach("again");
+  for (;;) {
+    guest.kernel.refresh();
+    const cards = [...netdevs.read(guest.kernel, {}, assert.fail)].filter(
+      ({ name }) => name !== "lo",
+    );
+    if (cards.length === 1 && !cards[0]!.flags.includes("LOWER_UP")) break;
+    await sleep(100);
+  }
+  assert.deepEqual((await verifyPackage(evidence)).faults, []);
+});
