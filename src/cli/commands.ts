@@ -148,6 +148,16 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/evidence.ts"),
   },
   {
+    name: "config",
+    summary: "configuration of the guard: check, schema",
+    load: () => import("./commands/config.ts"),
+  },
+  {
+    name: "policy",
+    summary: "what a policy would do: try",
+    load: () => import("./commands/policy.ts"),
+  },
+  {
     name: "demo",
     summary: "the whole story on a throwaway guest: tampered, detected, frozen, captured, restored",
     load: () => import("./commands/demo.ts"),
