@@ -1,3 +1,4 @@
+import { bpf } from "./bpf.ts";
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
 import { ftrace } from "./ftrace.ts";
@@ -50,4 +51,5 @@ export const checks: readonly Check[] = [
   packetHandlers,
   ttyOperations,
   operationsTables,
+  bpf,
 ];

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { controlRegisters } from "../../src/checks/control-registers.ts";
 import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import type { Processor } from "../../src/checks/sweep-facts.ts";
+import { BpfPrograms } from "../../src/linux/bpf-program.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
 import { readProcessors } from "../../src/vm/processors.ts";
 import { hookTamperings } from "./harness/hook-tamperings.ts";
 import { bootTiny } from "./harness/guest.ts";
+import type { Guest } from "./harness/guest.ts";
+import { helperProgram } from "./harness/helper-program.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
@@ -27,6 +31,28 @@ const TRACING = [
   "echo vfs_unlink > set_ftrace_filter; echo function > current_tracer",
   "grep -q . kprobe_events; grep -q vfs_unlink enabled_functions",
 ].join("\n");
+
+/** Leaves a program of the harness running in the guest, once it has said that it is ready. */
+async function start(guest: Guest, program: string): Promise<void> {
+  await guest.put(`/tmp/${program}`, readFileSync(await helperProgram(program)), 0o755);
+  const wait = `until grep -q ready /tmp/${program}.log; do kill -0 $! || exit 1; sleep 0.1; done`;
+  await guest.run(`/tmp/${program} > /tmp/${program}.log 2>&1 < /dev/null & ${wait}`);
+}
+
+/** Takes a program's number away (as a rootkit would from `prog_idr`), and leaves it running. */
+function hideProgram({ kernel }: Attached, editor: RamEditor, name: string): () => void {
+  const programs = [...new BpfPrograms(kernel).all(kernel.budget(), assert.fail)];
+  const program = programs.find((each) => each.name === name)?.program;
+  assert.ok(program !== undefined);
+  const root = kernel.requireSymbol("prog_idr") + kernel.offset("idr", "idr_rt.xa_head");
+  // All numbers of this guest are in one node; its lowest bits mark it as one.
+  const slots = kernel.space.pointer(root) - 2 + kernel.offset("xa_node", "slots");
+  for (let index = 0; index < 64; index++) {
+    const slot = slots + index * 8;
+    if (kernel.space.pointer(slot) === program) return editor.writePointer(slot, 0);
+  }
+  return assert.fail("the program has no slot");
+}
 
 /** What a processor tampered with looks like, and what has to be said of it. */
 const REGISTERS: readonly [RegExp, Partial<Processor>][] = [
@@ -93,6 +119,21 @@ for (const { release, flavour, cpu } of guests) {
       await guest.run(TRACING);
       assertClean(look());
     });
+    await t.test(
+      "BPF: ordinary programs are no finding, others are found, hidden too",
+      async () => {
+        await start(guest, "bpf-objects");
+        assertClean(look());
+        assertClean(only(attached, "bpf"));
+        await start(guest, "bpf-writer");
+        const written = /writer \(kprobe\) overwrites the memory of processes/;
+        assertFound(attached, only(attached, "bpf"), "bpf", written);
+        const undo = hideProgram(attached, editor, "writer");
+        const hidden = /writer \(kprobe\) is loaded but not listed/;
+        assertFound(attached, only(attached, "bpf"), "bpf", hidden);
+        undo();
+      },
+    );
   });
 }
 
