@@ -96,7 +96,7 @@ export async function linksAreThoseOfBpftool(guest: Guest, kernel: Kernel): Prom
   assert.ok(rows.length >= 5);
 }
 
-/** What bpf-objects.c attaches to. */
+/** What bpf-zoo.c attaches to. */
 const EXPECTED: Readonly<Record<string, object>> = {
   tracing: { functions: ["do_nanosleep"] },
   xdp: { device: { index: 1, name: "lo" } },
@@ -110,7 +110,7 @@ const EXPECTED: Readonly<Record<string, object>> = {
 
 /** The process that made all of them holds them, and its code is BPF's. */
 export async function objectsHaveTheirHolders(guest: Guest, kernel: Kernel): Promise<void> {
-  const pid = Number(await guest.run("pgrep bpf-objects"));
+  const pid = Number(await guest.run("pgrep bpf-zoo"));
   for (const row of readAll(bpf, kernel))
     assert.deepEqual(row.pids, [pid], `${row.kind} ${row.id}`);
   const owners = new CodeOwners(kernel);

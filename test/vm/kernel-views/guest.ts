@@ -22,7 +22,7 @@ export const kernelViewGuests: readonly KernelViewGuest[] = [
 
 /** A guest in which every view of the kernel has something to show. */
 export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest> {
-  const objects = await helperProgram("bpf-objects");
+  const objects = await helperProgram("bpf-zoo");
   const disks = mkdtempSync(join(tmpdir(), "kvmsec-disks-"));
   const disk = (name: string) => {
     const file = join(disks, name);
@@ -38,13 +38,13 @@ export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest
     append: "no_timer_check",
     disks: [disk("files"), disk("swap")],
     modules: ["ext4"],
-    files: { "/usr/bin/bpf-objects": { data: readFileSync(objects), mode: 0o755 } },
+    files: { "/usr/bin/bpf-zoo": { data: readFileSync(objects), mode: 0o755 } },
     availableModules: ["bridge", "nf_tables", "veth", "overlay", "dummy"],
   });
   // QEMU has them open.
   rmSync(disks, { recursive: true });
-  await guest.run("setsid bpf-objects > /run/bpf-objects 2>&1 < /dev/null &");
-  await guest.run("until grep -q ready /run/bpf-objects; do sleep 0.1; done");
+  await guest.run("setsid bpf-zoo > /run/bpf-zoo 2>&1 < /dev/null &");
+  await guest.run("until grep -q ready /run/bpf-zoo; do sleep 0.1; done");
   await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");
   return guest;
 }
