@@ -148,6 +148,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/evidence.ts"),
   },
   {
+    name: "events",
+    summary: "what the guard saw, decided and did; --follow, --verify",
+    load: () => import("./commands/events.ts"),
+  },
+  {
     name: "config",
     summary: "configuration of the guard: check, schema",
     load: () => import("./commands/config.ts"),

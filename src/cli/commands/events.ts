@@ -1,0 +1,75 @@
+import { KvmsecError, exitStatus } from "../../base/errors.ts";
+import type { GuardEvent } from "../../events/event.ts";
+import { eventLogPath } from "../../events/event-log.ts";
+import { readLog } from "../../events/log-reader.ts";
+import type { LogEnd } from "../../events/log-reader.ts";
+import { homePath } from "../../vm/home.ts";
+import type { CommandIo, CommandModule } from "../command.ts";
+import { eventText } from "../event-text.ts";
+import { onInterrupt, pause } from "../interrupt.ts";
+import { write, writeDocument } from "../output.ts";
+
+type Options = { readonly follow?: boolean; readonly json?: boolean; readonly verify?: boolean };
+
+const LOOK_MS = 250;
+
+/** `kvmsec events`: what the guard saw, decided and did. */
+export const define: CommandModule["define"] = (command, io) => {
+  command
+    .option("-f, --follow", "go on telling what happens, until stopped")
+    .option("--verify", "check the chain of hashes instead; exit status 1 where it is broken")
+    .option("--json", "one JSON object a line, as in the log")
+    .action(async (options: Options) => {
+      const path = eventLogPath(homePath(process.env));
+      if (options.verify === true) return verify(io, path, options);
+      let end = await tell(io, path, options);
+      if (options.follow !== true) return;
+      using interruption = onInterrupt();
+      while (!interruption.signal.aborted) {
+        await pause(LOOK_MS, interruption.signal);
+        end = await tell(io, path, options, end);
+      }
+    });
+};
+
+/** Writes the events behind `from`. Throws KVMSEC_EVENTS_DAMAGED. */
+async function tell(
+  io: CommandIo,
+  path: string,
+  { json }: Options,
+  from?: LogEnd,
+): Promise<LogEnd> {
+  const events: GuardEvent[] = [];
+  const end = readLog(path, (event) => events.push(event), from);
+  for (const event of events) {
+    await write(io.stdout, `${json === true ? JSON.stringify(event) : eventText(event)}\n`);
+  }
+  if (end.fault === undefined) return end;
+  const { line, reason } = end.fault;
+  throw new KvmsecError("KVMSEC_EVENTS_DAMAGED", `${path}, line ${line}: ${reason}.`, {
+    hint: "Keep the file as evidence; the guard puts it aside and begins a new one when it starts.",
+    exit: exitStatus.findings,
+  });
+}
+
+async function verify(io: CommandIo, path: string, options: Options): Promise<void> {
+  const { events, last, fault, torn } = readLog(path);
+  if (fault !== undefined) io.exit(exitStatus.findings);
+  if (options.json === true) {
+    const hash = last?.hash ?? null;
+    return writeDocument(io, "kvmsec.events-verify/1", {
+      path,
+      events,
+      hash,
+      fault: fault ?? null,
+      torn,
+    });
+  }
+  const after = torn === 0 ? "" : ` (${torn} bytes of an unfinished line follow)`;
+  await write(
+    io.stdout,
+    fault === undefined
+      ? `${path}: ${events} events, unbroken${after}; the last hash is ${last?.hash ?? "none"}\n`
+      : `${path}: line ${fault.line} does not fit: ${fault.reason}; ${events} events before it do\n`,
+  );
+}
