@@ -122,7 +122,7 @@ for (const { release, flavour, cpu } of guests) {
     await t.test(
       "BPF: ordinary programs are no finding, others are found, hidden too",
       async () => {
-        await start(guest, "bpf-objects");
+        await start(guest, "bpf-zoo");
         assertClean(look());
         assertClean(only(attached, "bpf"));
         await start(guest, "bpf-writer");
