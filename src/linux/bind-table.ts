@@ -3,6 +3,7 @@ import type { Budget } from "../base/budget.ts";
 import { hashEntries, pointeeSize } from "./hash-table.ts";
 import type { Kernel } from "./kernel.ts";
 import { hlistEntries } from "./list.ts";
+import { isHashed, settledWalk } from "./settled-walk.ts";
 
 /**
  * Every TCP socket that owns a local port, from the table of bound ports (`inet_hashinfo.bhash`,
@@ -23,7 +24,13 @@ export function* boundSockets(
     link: kernel.offset("inet_bind_bucket", "node"),
   };
   for (const port of hashEntries(kernel, ports, budget, problem)) {
-    yield* owners(kernel, port, budget, problem);
+    const node = port + ports.link;
+    yield* settledWalk(
+      kernel,
+      (fault) => owners(kernel, port, budget, fault),
+      () => isHashed(kernel, node),
+      problem,
+    );
   }
 }
 

@@ -29,6 +29,8 @@ export class Socks {
   readonly #netReferenced: Reader;
   readonly #socketSock: Reader;
   readonly #socketFile: Reader;
+  readonly #filePrivate: Reader;
+  readonly #fileInode: Reader;
   readonly #fileAlive: (file: GuestVirtual) => boolean;
   readonly #inodeOffset: number;
   readonly #inodeNumber: Reader;
@@ -54,6 +56,8 @@ export class Socks {
     this.filter = sock("sk_filter");
     this.#socketSock = kernel.reader("socket", "sk");
     this.#socketFile = kernel.reader("socket", "file");
+    this.#filePrivate = kernel.reader("file", "private_data");
+    this.#fileInode = kernel.reader("file", "f_inode");
     this.#fileAlive = fileAlive(kernel);
     this.#inodeOffset = kernel.offset("socket_alloc", "vfs_inode");
     this.#inodeNumber = kernel.reader("inode", "i_ino");
@@ -106,9 +110,11 @@ export class Socks {
     return socket === 0 ? 0 : this.#inodeNumber(socket + this.#inodeOffset);
   }
 
-  /** Address of the inode that a `struct socket` lies beside. */
-  inodeOf(socket: GuestVirtual): GuestVirtual {
-    return socket + this.#inodeOffset;
+  /** The `struct socket` of a file; undefined for another file: a socket lies beside its file's inode. */
+  ofFile(file: GuestVirtual): GuestVirtual | undefined {
+    const socket = this.#filePrivate(file);
+    const isOne = socket < 0 && this.#fileInode(file) === socket + this.#inodeOffset;
+    return isOne ? socket : undefined;
   }
 
   /** The sock of a `struct socket`. */

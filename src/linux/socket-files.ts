@@ -30,8 +30,6 @@ export class SocketFiles {
   readonly #table: Reader;
   readonly #count: Reader;
   readonly #array: Reader;
-  readonly #private: Reader;
-  readonly #inode: Reader;
 
   constructor(kernel: Kernel, socks: Socks) {
     this.#kernel = kernel;
@@ -40,8 +38,6 @@ export class SocketFiles {
     this.#table = kernel.reader("files_struct", "fdt");
     this.#count = kernel.reader("fdtable", "max_fds");
     this.#array = kernel.reader("fdtable", "fd");
-    this.#private = kernel.reader("file", "private_data");
-    this.#inode = kernel.reader("file", "f_inode");
   }
 
   /** Every open socket, by the address of its `struct socket`. */
@@ -98,10 +94,10 @@ export class SocketFiles {
     return undefined;
   }
 
-  /** A file is a socket's where the socket lies beside the file's inode and knows the file. */
+  /** A socket knows its file, which all who have it open share. */
   #add(file: GuestVirtual, holder: SocketHolder, found: Map<GuestVirtual, OpenSocket>): void {
-    const socket = this.#private(file);
-    if (socket === 0 || this.#inode(file) !== this.#socks.inodeOf(socket)) return;
+    const socket = this.#socks.ofFile(file);
+    if (socket === undefined) return;
     const known = found.get(socket);
     if (known !== undefined) {
       known.holders.push(holder);

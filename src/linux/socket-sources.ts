@@ -5,8 +5,8 @@ import type { Socket } from "./socket.ts";
 export type SocketSource = "fd" | "hash";
 
 /**
- * Where a socket has to be found. Harmless reasons for one that no process has open are a
- * descriptor on its way through a unix socket (SCM_RIGHTS) or in the table of an io_uring.
+ * Where a socket has to be found. A harmless reason for one that no process has open, beside being
+ * in flight, is a place in the table of an io_uring.
  */
 export function expectedSources(socket: Socket, socks: Socks): SocketSource[] {
   const sources: SocketSource[] = [];

@@ -7,6 +7,7 @@ import type { Kernel } from "./kernel.ts";
 import { hlistEntries } from "./list.ts";
 import { netlinkTables } from "./netlink-socket.ts";
 import { packetLists } from "./packet-socket.ts";
+import { settledWalk } from "./settled-walk.ts";
 import { unixTables } from "./unix-socket.ts";
 
 type Problem = (reason: string) => void;
@@ -56,16 +57,18 @@ function* listed(
   problem: Problem,
 ): Generator<TableEntry> {
   const packet = packetLists(kernel, nets);
-  for (const head of packet.heads) {
-    for (const sock of hlistEntries(kernel, head, packet.link, budget, problem)) {
-      yield { table: "packet", sock };
-    }
-  }
   const xdp = kernel.readerOf("net", "xdp.list");
-  if (xdp === undefined) return;
-  for (const net of nets) {
-    for (const sock of hlistEntries(kernel, xdp(net), packet.link, budget, problem)) {
-      yield { table: "xdp", sock };
-    }
+  const lists = [
+    ...packet.heads.map((head) => ({ table: "packet", head })),
+    ...(xdp === undefined ? [] : nets.map((net) => ({ table: "xdp", head: xdp(net) }))),
+  ];
+  for (const { table, head } of lists) {
+    const socks = settledWalk(
+      kernel,
+      (fault) => hlistEntries(kernel, head, packet.link, budget, fault),
+      () => true,
+      problem,
+    );
+    for (const sock of socks) yield { table, sock };
   }
 }

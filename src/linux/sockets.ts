@@ -5,6 +5,8 @@ import { SocketDecoder } from "./socket.ts";
 import type { Socket } from "./socket.ts";
 import { SocketFiles } from "./socket-files.ts";
 import type { OpenSocket, SocketHolder } from "./socket-files.ts";
+import { SocketsInFlight } from "./socket-flight.ts";
+import { AF_UNIX } from "./socket-names.ts";
 import { expectedSources } from "./socket-sources.ts";
 import type { SocketSource } from "./socket-sources.ts";
 import { socketTableEntries } from "./socket-tables.ts";
@@ -13,6 +15,8 @@ import { socketTableEntries } from "./socket-tables.ts";
 export type FoundSocket = Socket & {
   readonly holders: readonly SocketHolder[];
   readonly seenBy: readonly SocketSource[];
+  /** Sent to another process that has not taken it yet: then nobody has it open. */
+  readonly inFlight: boolean;
   /** Where it should have been seen and was not, in repeated looks. */
   readonly missing: readonly SocketSource[];
   /** The tables that hold it, as the kernel calls them: `ehash`, `lhash2`, `udp.hash`, `unix`, … */
@@ -28,6 +32,8 @@ type Sighting = { open: OpenSocket | undefined; readonly tables: Set<string> };
 type Look = {
   readonly sightings: Map<GuestVirtual, Sighting>;
   readonly open: ReadonlyMap<GuestVirtual, OpenSocket>;
+  /** Every `struct socket` that lies in a queue. */
+  readonly inFlight: ReadonlySet<GuestVirtual>;
 };
 
 /**
@@ -115,7 +121,9 @@ function lookOnce(
       at(sock).tables.add(table);
     }
   }
-  return { sightings, open };
+  const receivers = [...sightings.keys()].filter((sock) => decoder.socks.family(sock) === AF_UNIX);
+  const flight = new SocketsInFlight(kernel, decoder.socks);
+  return { sightings, open, inFlight: flight.read(receivers, budget, problem) };
 }
 
 function decodeAll(
@@ -140,7 +148,7 @@ function decodeAll(
 function decodeOne(
   decoder: SocketDecoder,
   sock: GuestVirtual,
-  { sightings, open: allOpen }: Look,
+  { sightings, open: allOpen, inFlight: queued }: Look,
   sources: readonly SocketSource[],
 ): FoundSocket[] {
   const socket = decoder.decode(sock);
@@ -152,8 +160,10 @@ function decodeOne(
   const seenBy: SocketSource[] = [];
   if (open !== undefined) seenBy.push("fd");
   if (tables.size > 0) seenBy.push("hash");
+  const inFlight = queued.has(socket.socket);
   const missing = expectedSources(socket, decoder.socks).filter(
-    (source) => sources.includes(source) && !seenBy.includes(source),
+    (source) =>
+      sources.includes(source) && !seenBy.includes(source) && !(source === "fd" && inFlight),
   );
-  return [{ ...socket, holders, seenBy, missing, tables: [...tables] }];
+  return [{ ...socket, holders, seenBy, inFlight, missing, tables: [...tables] }];
 }

@@ -1,7 +1,7 @@
 import type { Budget } from "../base/budget.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
-import { listEntries } from "./list.ts";
+import { listSnapshot } from "./list-snapshot.ts";
 import type { Reader } from "./member-reader.ts";
 import { Modules } from "./module.ts";
 import { ModuleSymbols } from "./module-symbols.ts";
@@ -70,7 +70,7 @@ export class VsockSockets {
       const first = symbols.address(symbol);
       for (let index = 0; index < lists; index++) {
         const head = first + index * LIST_HEAD_SIZE;
-        for (const sock of listEntries(this.#kernel, head, offset, budget, problem)) {
+        for (const sock of listSnapshot(this.#kernel, head, offset, budget, problem)) {
           yield { table, sock };
         }
       }

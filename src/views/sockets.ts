@@ -41,6 +41,7 @@ export const sockets: View<FoundSocket, SocketsOptions> = {
     kernel: row.kernel ?? null,
     kind: row.kind,
     seenBy: row.seenBy,
+    inFlight: row.inFlight,
     missing: row.missing,
     tables: row.tables,
     sock: kernel.format(row.sock),

@@ -271,6 +271,24 @@ static void unix_sockets(const char *folder)
 	check(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), "socketpair");
 }
 
+/* A listener that lies in another socket's queue: no process has a descriptor of it. */
+static void in_flight(void)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec one = { .iov_base = "x", .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &one, .msg_iovlen = 1, .msg_control = control,
+				  .msg_controllen = sizeof control };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	int pair[2], passed = listener(0, "127.0.0.1", 8090, 0);
+	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof passed);
+	memcpy(CMSG_DATA(header), &passed, sizeof passed);
+	check(sendmsg(pair[0], &message, 0), "sendmsg");
+	close(passed);
+}
+
 static void packet_sockets(void)
 {
 	/* Accept what has the magic 0x7255 at offset 4 of its payload: a door that waits for a knock. */
@@ -371,6 +389,7 @@ int main(int argc, char **argv)
 	} else {
 		inet_sockets();
 		unix_sockets(argv[1]);
+		in_flight();
 		packet_sockets();
 		netlink_socket(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR);
 		netlink_socket(NETLINK_KOBJECT_UEVENT, 1);

@@ -19,6 +19,7 @@ export type SocketJson = {
   uid: number | null;
   netns: number;
   kind: string;
+  inFlight: boolean;
   seenBy: string[];
   missing: string[];
   tables: string[];
@@ -209,6 +210,14 @@ export function bothWaysAgree(kernel: Kernel): void {
     both.filter((row) => row.seenBy.includes(way)).map(identity);
   assertSameLines(open.map(identity), seen("fd"));
   assertSameLines(hashed.map(identity), seen("hash"));
+  const sent = both.filter((row) => row.inFlight);
+  assert.deepEqual(
+    sent.map(({ local, pids, seenBy }) => [local, pids, seenBy.join()]),
+    [
+      ["127.0.0.1:8090", [], "hash"],
+      ["127.0.0.1:8090", [], "hash"],
+    ],
+  );
   const small = both.filter((row) => row.kind !== "full").map((row) => row.state);
   assertSameLines([...new Set(small)], ["FIN-WAIT-2", "SYN-RECV", "TIME-WAIT"]);
 }
