@@ -1,20 +1,28 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { dataExtents } from "../native/mmap.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import { locateRam, openGuestRam } from "../vm/guest-ram.ts";
 import type { RamLocation } from "../vm/guest-ram.ts";
 import { ramLayout } from "../vm/ram-layout.ts";
+import type { BehindResult } from "./copy-behind.ts";
 import { saveDeviceState } from "./device-state.ts";
 import { copyDisk, writableDisks } from "./disk-copy.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
+import { RunningCopy } from "./running-copy.ts";
 import { copyMemory, copySparse } from "./sparse-copy.ts";
 
 /** What was copied of a guest, and when each part was done. */
 export type CopyResult = {
-  readonly method: "stop-copy-cont";
+  /** `copy-behind`: the RAM was write-protected in the stop and copied while the guest ran. */
+  readonly method: "stop-copy-cont" | "copy-behind";
+  /** Why the RAM was copied during the stop. */
+  readonly methodReason: string | null;
+  /** How often the running guest waited for a piece of RAM to be copied. */
+  readonly waits: number;
   /** From the moment before `stop` to the moment after `cont`. */
   readonly pauseMs: number;
   readonly timeline: readonly { readonly at: string; readonly what: string; readonly ms: number }[];
@@ -64,9 +72,12 @@ export class GuestCopy implements Disposable {
   ): Promise<CopyResult> {
     const { disks, others } = await writableDisks(monitor, this.#guest.qemu.pid);
     const wasRunning = (await monitor.execute("query-status")).running;
+    await using stack = new AsyncDisposableStack();
+    const behind = wasRunning ? await this.#prepareBehind(core) : "the guest stood still already";
+    if (typeof behind !== "string") stack.use(behind);
     await job.step("stop", { wasRunning });
     const timeline = new Timeline();
-    let bytesWritten = 0;
+    let copying: Promise<BehindResult> | undefined;
     let registers = "";
     try {
       if (wasRunning) await monitor.execute("stop");
@@ -77,16 +88,27 @@ export class GuestCopy implements Disposable {
       timeline.add("device state");
       for (const disk of disks) copyDisk(disk, join(folder, diskFile(disk.node, disk.format)));
       timeline.add("disks");
-      bytesWritten = this.#copyRam(core);
-      timeline.add("memory");
+      copying = this.#startCopy(behind, core);
+      // Awaited below; until then a failure must not count as unhandled.
+      copying.catch(() => {});
+      timeline.add(typeof behind === "string" ? "memory" : "write-protected");
+    } catch (error) {
+      // Nobody would serve a guest that waits for a page.
+      await stack.disposeAsync();
+      throw error;
     } finally {
       if (wasRunning) await monitor.execute("cont");
       timeline.add(wasRunning ? "continued" : "left stopped");
     }
+    const pauseMs = wasRunning ? timeline.elapsed : 0;
+    const { bytesWritten, waits } = await copying;
+    if (typeof behind !== "string") timeline.add("memory, behind the running guest");
     writeFileSync(join(folder, "registers.txt"), registers, { mode: 0o600 });
     return {
-      method: "stop-copy-cont",
-      pauseMs: wasRunning ? timeline.elapsed : 0,
+      method: typeof behind === "string" ? "stop-copy-cont" : "copy-behind",
+      methodReason: typeof behind === "string" ? behind : null,
+      pauseMs,
+      waits,
       timeline: timeline.entries,
       ram: { kind: this.#ram.kind, size: this.size, bytesWritten },
       ramInDeviceState: this.#ram.kind === "anonymous",
@@ -102,6 +124,24 @@ export class GuestCopy implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
+  }
+
+  /** What copies behind the running guest, or why that cannot be done here. */
+  async #prepareBehind({ fd, ramAt }: RamTarget): Promise<RunningCopy | string> {
+    if (this.#fd === undefined) return "the RAM is private to QEMU";
+    const files = { source: this.#fd, target: fd, ramAt };
+    try {
+      return await RunningCopy.prepare(this.#guest.qemu.pid, this.#ram, files);
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  #startCopy(behind: RunningCopy | string, target: RamTarget): Promise<BehindResult> {
+    if (typeof behind !== "string" && this.#fd !== undefined) {
+      return behind.start(dataExtents(this.#fd, this.size));
+    }
+    return Promise.resolve({ bytesWritten: this.#copyRam(target), waits: 0 });
   }
 
   #copyRam(core: RamTarget): number {

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { demoSteps } from "../../src/daemon/demo-story.ts";
 import { Journal } from "../../src/response/journal.ts";
 import { listVms } from "../../src/vm/guest-vm.ts";
+import { processIdentity } from "../../src/vm/process-identity.ts";
 import { kvmsec } from "./command-line.ts";
 import { testHome } from "./golden-image.ts";
 
@@ -54,7 +55,7 @@ test("the demo tells every step of its story, and leaves nothing behind", async 
   assert.equal(clean!.verdict, "clean");
 
   assert.deepEqual(listVms(home), []);
-  for (const { pid } of [started!, restored!]) assert.equal(existsSync(`/proc/${pid}`), false);
+  for (const { pid } of [started!, restored!]) assert.equal(processIdentity(pid), undefined);
   assert.equal(existsSync(captured!.folder), false);
   assert.deepEqual(readdirSync(home.vms), []);
   const actions = new Journal(home)

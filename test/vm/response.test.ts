@@ -16,6 +16,12 @@ import { saveCleanState } from "../../src/response/save-clean.ts";
 import { verifyPackage } from "../../src/evidence/verify.ts";
 import { netdevs } from "../../src/views/netdevs.ts";
 import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
+import { locateRam } from "../../src/vm/guest-ram.ts";
+import { qemuProcess } from "../../src/vm/qemu-process.ts";
+import { connectQmp } from "../../src/qmp/connection.ts";
+import { dataExtents } from "../../src/native/mmap.ts";
+import { RunningCopy } from "../../src/response/running-copy.ts";
+import { copySparse } from "../../src/response/sparse-copy.ts";
 import { attach } from "../../src/vm/guest.ts";
 import {
   createVm,
@@ -121,6 +127,9 @@ test("a capture holds the tampering, its views and findings are of that moment, 
   const { pauseMs, verdict, manifest } = await capture(home, NAME, evidence, { inspect });
   assert.ok(pauseMs > 0);
   assert.equal(verdict, "tampered");
+  // Where the host does not allow the short way, the package says why.
+  const { method, methodReason } = manifest.facts;
+  assert.equal(methodReason === null, method === "copy-behind");
   assert.equal(await state(), "running");
   assert.equal(await slot(`file:${join(evidence, "memory.elf")}`), tampered);
   const names = new Set(manifest.files.map(({ path }) => path));
@@ -240,3 +249,42 @@ test("a revived capture still holds the tampering, and has no network", async ()
   }
   assert.deepEqual((await verifyPackage(evidence)).faults, []);
 });
+
+test("memory copied behind the running guest is, byte for byte, that of the moment it was stopped", async (t) => {
+  const vm = openVm(NAME, home);
+  const { pid } = vm.run!;
+  {
+    using link = await openConsole(vm, home);
+    link.write("while :; do dd if=/dev/urandom of=/run/noise bs=1M count=16; done\r");
+    await sleep(1000);
+  }
+  using monitor = await connectQmp(vm.sockets.operator);
+  const ram = locateRam(qemuProcess(pid)!);
+  const source = openSync(ram.path!, "r");
+  const [plain, behind] = ["plain", "behind"].map((name) => openSync(join(home.root, name), "wx+"));
+  await monitor.execute("stop");
+  copySparse(source, plain!, 0, ram.size);
+  const files = { source, target: behind!, ramAt: 0 };
+  const copy = await RunningCopy.prepare(pid, ram, files).catch((error: Error) => error);
+  if (copy instanceof Error) return t.skip(`this host does not allow it: ${copy.message}`);
+  await using held = copy;
+  const copying = held.start(dataExtents(source, ram.size));
+  await monitor.execute("cont");
+  const { waits } = await copying;
+  t.diagnostic(`the guest waited ${waits} times`);
+  assert.ok(waits > 0, "the guest wrote while it was copied");
+  assert.equal(firstDifference(plain!, behind!, ram.size), undefined);
+  assert.notEqual(firstDifference(plain!, source, ram.size), undefined, "it has moved on since");
+});
+
+/** Where two files differ first. */
+function firstDifference(left: number, right: number, size: number): number | undefined {
+  const [a, b] = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 20)];
+  for (let at = 0; at < size; at += a.length) {
+    // A file of holes may end early: what is not there is zero.
+    a.fill(0, readSync(left, a, 0, a.length, at));
+    b.fill(0, readSync(right, b, 0, b.length, at));
+    if (!a.equals(b)) return at;
+  }
+  return undefined;
+}
