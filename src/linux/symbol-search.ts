@@ -23,7 +23,7 @@ const GENERATED: Readonly<Record<GeneratedCode["kind"], string>> = {
   bpf: "bpf",
   ftrace: "__builtin__ftrace",
   kprobe: "__builtin__kprobes",
-  its: "__its",
+  its: "its",
 };
 
 /** Finds symbols of the kernel, of its modules, and of code that it generated. */
@@ -42,13 +42,18 @@ export class SymbolSearch {
     yield* tableSymbols(this.#kernel.symbols, undefined);
   }
 
-  /** Those of modules, BPF programs, ftrace trampolines and kprobes. */
+  /**
+   * Those of modules, BPF programs, ftrace trampolines and kprobes. Init functions of modules that
+   * ftrace remembers (ftrace_mod_maps) are left out: their memory was given back.
+   */
   *ofModules(): Generator<KernelSymbol> {
     for (const { name, symbols } of this.#owners.modules) {
       if (symbols !== undefined) yield* tableSymbols(symbols, name);
     }
     for (const { kind, name, start, end } of this.#owners.generated) {
       const module = GENERATED[kind];
+      // Classic filters have no names, and thunks are no functions.
+      if (name === "bpf_classic" || kind === "its") continue;
       yield { address: start, type: "t", name, module, size: end - start, offset: 0 };
     }
   }

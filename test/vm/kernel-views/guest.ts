@@ -43,8 +43,9 @@ export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest
   });
   // QEMU has them open.
   rmSync(disks, { recursive: true });
+  // Before anything is traced: ftrace remembers init functions of modules that are loaded then.
+  await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");
   await guest.run("setsid bpf-zoo > /run/bpf-zoo 2>&1 < /dev/null &");
   await guest.run("until grep -q ready /run/bpf-zoo; do sleep 0.1; done");
-  await guest.run("for module in bridge nf_tables veth overlay dummy; do modprobe $module; done");
   return guest;
 }

@@ -129,7 +129,7 @@ export async function swappedPagesAreTold(guest: Guest, kernel: Kernel): Promise
       echo $$ > cgroup.procs; head -c 4000000 /dev/urandom > /tmp/squeezed
     '
     echo 1000000 > memory.high; echo 1000000 > memory.max
-    cat /proc/swaps memory.current
+    head -c 100000 /tmp/squeezed > /dev/null; cat /proc/swaps memory.current
   `);
   assert.equal(squeezed.status, 0, `${squeezed.stderr}`);
   const copy = extract(kernel, "/tmp/squeezed");
