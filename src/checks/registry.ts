@@ -19,6 +19,7 @@ import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
+import { socketFilters } from "./socket-filters.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
 import { tracepoints } from "./tracepoints.ts";
@@ -52,4 +53,5 @@ export const checks: readonly Check[] = [
   ttyOperations,
   operationsTables,
   bpf,
+  socketFilters,
 ];

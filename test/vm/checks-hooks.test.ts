@@ -15,6 +15,7 @@ import { bootTiny } from "./harness/guest.ts";
 import type { Guest } from "./harness/guest.ts";
 import { helperProgram } from "./harness/helper-program.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { populate } from "./harness/populate.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
 const guests = [
@@ -118,6 +119,12 @@ for (const { release, flavour, cpu } of guests) {
     await t.test("tracing in ordinary use is no finding", async () => {
       await guest.run(TRACING);
       assertClean(look());
+    });
+    await t.test("socket-filters: a door that waits for a magic packet", async () => {
+      assertClean(only(attached, "socket-filters"));
+      await populate(guest, ["odd-sockets"]);
+      const door = /packet socket of \d+ \(.*\) waits for packets with a mark.*0x5ca1ab1e/s;
+      assertFound(attached, only(attached, "socket-filters"), "socket-filters", door);
     });
     await t.test(
       "BPF: ordinary programs are no finding, others are found, hidden too",

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { magicConstants } from "../../../src/linux/magic-filter.ts";
+
+const ETH_P_ALL = 3;
+const ETH_P_IP = 0x800;
+const JEQ = "0x15 0 1";
+const ALL = { type: "raw", protocol: ETH_P_ALL };
+
+test("a capture by protocol, port and address is no magic filter", () => {
+  // tcpdump -d tcp port 22, from an Ethernet header on.
+  const port = `
+    0x28 0 0 12, 0x15 0 8 34525, 0x30 0 0 20, 0x15 0 16 6, 0x28 0 0 54, 0x15 13 0 22,
+    0x28 0 0 56, 0x15 11 12 22, 0x15 0 11 2048, 0x30 0 0 23, 0x15 0 9 6, 0x28 0 0 20,
+    0x45 7 0 8191, 0xb1 0 0 14, 0x48 0 0 14, 0x15 3 0 22, 0x48 0 0 16, 0x15 0 1 22,
+    0x06 0 0 262144, 0x06 0 0 0`;
+  assert.deepEqual(magicConstants(port.trim().split(/,\s+/), ALL), []);
+  // tcpdump -d host 2001:db8::1: four words of each address.
+  const host = [22, 26, 30, 34, 38, 42, 46, 50].flatMap((at) => [
+    `0x20 0 0 ${at}`,
+    `${JEQ} 536939960`,
+  ]);
+  assert.deepEqual(magicConstants(host, ALL), []);
+});
+
+test("a DHCP client's filter is no magic filter", () => {
+  const byPort = ["0x30 0 0 23", `${JEQ} 17`, "0xb1 0 0 14", "0x48 0 0 16", `${JEQ} 68`];
+  const transaction = ["0x40 0 0 26", `${JEQ} 305419896`];
+  assert.deepEqual(magicConstants([...byPort, ...transaction], ALL), []);
+  const cookie = ["0x20 0 0 264", `${JEQ} ${0x63825363}`, "0x20 0 0 32", `${JEQ} 305419896`];
+  assert.deepEqual(magicConstants(cookie, { type: "dgram", protocol: ETH_P_IP }), []);
+});
+
+test("a constant inside what a packet carries is found", () => {
+  const word = ["0x20 0 0 20", `${JEQ} ${0x5ca1ab1e}`, "0x06 0 0 65535"];
+  assert.deepEqual(magicConstants(word, { type: "dgram", protocol: ETH_P_IP }), [0x5ca1ab1e]);
+  const half = ["0x30 0 0 23", `${JEQ} 17`, "0xb1 0 0 14", "0x48 0 0 22", `${JEQ} 29269`];
+  assert.deepEqual(magicConstants(half, ALL), [29_269]);
+});
