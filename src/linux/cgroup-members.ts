@@ -1,7 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import type { Cgroups } from "./cgroup.ts";
 import type { Kernel } from "./kernel.ts";
-import { listSnapshot } from "./list-snapshot.ts";
 import type { Reader } from "./member-reader.ts";
 import { Tasks } from "./task.ts";
 
@@ -10,25 +10,19 @@ export type Members = ReadonlyMap<GuestVirtual, { readonly pids: Set<number>; th
 
 /**
  * Finds the members of control groups from the tasks: task → css_set → one cgroup of each
- * hierarchy (struct cgrp_cset_link in kernel/cgroup/cgroup-internal.h).
+ * hierarchy.
  */
 export class CgroupMembers {
-  readonly #kernel: Kernel;
   readonly #tasks: Tasks;
+  readonly #cgroups: Cgroups;
   readonly #cssSet: Reader;
   readonly #exitState: Reader;
-  readonly #linksHead: number;
-  readonly #link: number;
-  readonly #linkCgroup: Reader;
 
-  constructor(kernel: Kernel) {
-    this.#kernel = kernel;
+  constructor(kernel: Kernel, cgroups: Cgroups) {
+    this.#cgroups = cgroups;
     this.#tasks = new Tasks(kernel);
     this.#cssSet = kernel.reader("task_struct", "cgroups");
     this.#exitState = kernel.reader("task_struct", "exit_state");
-    this.#linksHead = kernel.offset("css_set", "cgrp_links");
-    this.#link = kernel.offset("cgrp_cset_link", "cgrp_link");
-    this.#linkCgroup = kernel.reader("cgrp_cset_link", "cgrp");
   }
 
   /** Threads that have exited are in no group any more. */
@@ -42,7 +36,7 @@ export class CgroupMembers {
         const cssSet = this.#cssSet(task);
         let cgroups = cgroupsOf.get(cssSet);
         if (cgroups === undefined) {
-          cgroups = this.#cgroups(cssSet, budget, problem);
+          cgroups = this.#cgroups.groups(cssSet, budget, problem);
           cgroupsOf.set(cssSet, cgroups);
         }
         for (const cgroup of cgroups) {
@@ -54,14 +48,5 @@ export class CgroupMembers {
       }
     }
     return members;
-  }
-
-  #cgroups(
-    cssSet: GuestVirtual,
-    budget: Budget,
-    problem?: (reason: string) => void,
-  ): GuestVirtual[] {
-    const head = cssSet + this.#linksHead;
-    return listSnapshot(this.#kernel, head, this.#link, budget, problem).map(this.#linkCgroup);
   }
 }

@@ -59,7 +59,7 @@ export class CgroupTrees {
     this.#kernel = kernel;
     this.#cgroups = new Cgroups(kernel);
     this.#hierarchies = new Hierarchies(kernel);
-    this.#members = new CgroupMembers(kernel);
+    this.#members = new CgroupMembers(kernel, this.#cgroups);
     this.#self = kernel.offset("cgroup", "self");
     this.#childrenHead = kernel.offset("cgroup", "self.children");
     this.#siblingLink = kernel.offset("cgroup_subsys_state", "sibling");

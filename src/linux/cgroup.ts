@@ -1,5 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
+import { listSnapshot } from "./list-snapshot.ts";
 import type { Reader } from "./member-reader.ts";
 import { PointerCache } from "./pointer-cache.ts";
 import { TextRoom } from "./text-room.ts";
@@ -16,12 +18,18 @@ export class Cgroups {
   readonly #node: Reader;
   readonly #name: Reader;
   readonly #parent: Reader;
+  readonly #linksHead: number;
+  readonly #link: number;
+  readonly #linkGroup: Reader;
   #room = new TextRoom();
   readonly #known = new PointerCache<string>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#defaultGroup = kernel.reader("css_set", "dfl_cgrp");
+    this.#linksHead = kernel.offset("css_set", "cgrp_links");
+    this.#link = kernel.offset("cgrp_cset_link", "cgrp_link");
+    this.#linkGroup = kernel.reader("cgrp_cset_link", "cgrp");
     this.#node = kernel.reader("cgroup", "kn");
     this.#name = kernel.reader("kernfs_node", "name");
     // `parent` became `__parent` in 6.15.
@@ -35,6 +43,17 @@ export class Cgroups {
     if (known !== undefined) return known;
     const path = this.#pathOf(this.#node(this.#defaultGroup(cssSet)));
     return path === undefined ? undefined : this.#known.set(cssSet, path);
+  }
+
+  /** The groups of the tasks that share `cssSet`, one of each hierarchy (struct cgrp_cset_link). */
+  groups(cssSet: GuestVirtual, budget: Budget, problem?: (reason: string) => void): GuestVirtual[] {
+    const head = cssSet + this.#linksHead;
+    return listSnapshot(this.#kernel, head, this.#link, budget, problem).map(this.#linkGroup);
+  }
+
+  /** Paths in all hierarchies. */
+  paths(cssSet: GuestVirtual, budget: Budget): string[] {
+    return this.groups(cssSet, budget).flatMap((group) => this.pathOfCgroup(group) ?? []);
   }
 
   /** Some paths were left out: together they are longer than any true ones. */

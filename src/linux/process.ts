@@ -6,12 +6,15 @@ import { containerOf } from "./container.ts";
 import { CredentialsDecoder } from "./credentials.ts";
 import type { Kernel } from "./kernel.ts";
 import { KernelThreadNames } from "./kthread.ts";
+import type { Reader } from "./member-reader.ts";
 import { MemoryDescriptors } from "./mm.ts";
 import type { MemoryUse } from "./mm.ts";
 import { NamespaceDecoder } from "./namespaces.ts";
 import { Paths } from "./path.ts";
 import type { Process } from "./process-row.ts";
-import { heldByGroup } from "./process-selection.ts";
+import { PointerCache } from "./pointer-cache.ts";
+import { heldByGroup, selectProcesses } from "./process-selection.ts";
+import type { ProcessSelection } from "./process-selection.ts";
 import { PF_KTHREAD, niceOf, policyName, priorityOf, stateLetter } from "./sched.ts";
 import { Signals } from "./signal.ts";
 import { TaskWindow } from "./task-window.ts";
@@ -50,7 +53,7 @@ export class ProcessDecoder {
   readonly #credentials: CredentialsDecoder;
   readonly #namespaces: NamespaceDecoder;
   readonly #cgroups: Cgroups;
-  readonly #containers = new Map<string, string | undefined>();
+  readonly #containers = new PointerCache<{ readonly name: string | undefined }>();
   readonly #userMemory: UserMemory;
   readonly #totals: ThreadTotals;
   readonly #filePath: number;
@@ -76,11 +79,16 @@ export class ProcessDecoder {
     this.#cwdPath = kernel.offset("fs_struct", "pwd");
   }
 
-  /** Every process; one that ended while it was read is left out, not invented. */
-  *all(budget: Budget, problem?: (reason: string) => void): Generator<Process> {
+  /** Every process, or those that are selected; one that ended while it was read is left out, not invented. */
+  *all(
+    budget: Budget,
+    problem?: (reason: string) => void,
+    selection: ProcessSelection = {},
+  ): Generator<Process> {
     this.#forget();
     const { memory } = this.#kernel;
-    const rows = this.#unique(this.tasks.processes(budget, problem), budget, problem);
+    const tasks = selectProcesses(this.tasks, selection, budget, problem);
+    const rows = this.#unique(tasks, budget, problem);
     yield* memory.live && !memory.stable ? this.#confirmed([...rows], budget) : rows;
     for (const what of this.#leftOut()) problem?.(`${what} are more than a true guest has`);
   }
@@ -196,11 +204,14 @@ export class ProcessDecoder {
     const comm = this.#window.comm();
     const signal = this.#signals.decode(fields.signal());
     const threadPid = fields.threadPid();
-    const cgroup = this.#cgroups.path(fields.cssSet());
+    const cssSet = fields.cssSet();
+    const cgroup = this.#cgroups.path(cssSet);
     const total = this.#totals.read(task, signal.threads, budget);
-    const mm = kthread ? 0 : this.#groupMm(task, signal.threads, budget);
+    const walk = { threads: signal.threads, budget };
+    const mm = kthread ? 0 : this.#shared(fields.mm(), this.tasks.mm, task, walk);
     const program = mm < 0 ? this.#memory.decode(mm, total.pages) : undefined;
-    const files = fields.fs();
+    const files = this.#shared(fields.fs(), this.tasks.fs, task, walk);
+    const nsproxy = this.#shared(fields.nsproxy(), this.tasks.nsproxy, task, walk);
     const loginUid = fields.loginUid();
     const process: Process = {
       pid,
@@ -231,32 +242,37 @@ export class ProcessDecoder {
       noNewPrivileges: (fields.atomicFlags() & NO_NEW_PRIVILEGES) !== 0,
       loginUid: loginUid === NOBODY_LOGGED_IN ? undefined : loginUid,
       credentials,
-      namespaces: this.#namespaces.decode(fields.nsproxy(), credentials.userNamespace, threadPid),
+      namespaces: this.#namespaces.decode(nsproxy, credentials.userNamespace, threadPid),
       namespacePids: this.#namespaces.numbers(threadPid),
       cgroup,
-      container: cgroup === undefined ? undefined : this.#container(cgroup),
+      container: cgroup === undefined ? undefined : this.#container(cssSet, cgroup, budget),
       task,
     };
     return process;
   }
 
-  #groupMm(task: GuestVirtual, threads: number, budget: Budget): GuestVirtual {
-    const own = this.#window.fields.mm();
-    if (own < 0 || threads <= 1) return own;
-    return heldByGroup(this.tasks, task, this.tasks.mm, budget) ?? 0;
+  /** A pointer that an exited leader has let go of, from a thread that lives. */
+  #shared(own: GuestVirtual, member: Reader, leader: GuestVirtual, walk: GroupWalk): GuestVirtual {
+    if (own < 0 || walk.threads <= 1) return own;
+    return heldByGroup(this.tasks, leader, member, walk.budget) ?? own;
   }
 
   #exe({ exeFile }: MemoryUse): string | undefined {
     return exeFile < 0 ? this.paths.text(exeFile + this.#filePath) : undefined;
   }
 
-  #container(cgroup: string): string | undefined {
-    if (this.#containers.has(cgroup)) return this.#containers.get(cgroup);
-    const container = containerOf(cgroup);
-    this.#containers.set(cgroup, container);
-    return container;
+  /** By the unified hierarchy, or where that is not used by those of version 1. */
+  #container(cssSet: GuestVirtual, cgroup: string, budget: Budget): string | undefined {
+    const known = this.#containers.get(cssSet);
+    if (known !== undefined) return known.name;
+    const paths = cgroup === "/" ? this.#cgroups.paths(cssSet, budget) : [cgroup];
+    const name = paths.map(containerOf).find((each) => each !== undefined);
+    return this.#containers.set(cssSet, { name }).name;
   }
 }
+
+/** What it takes to ask the other threads. */
+type GroupWalk = { readonly threads: number; readonly budget: Budget };
 
 function isPid(value: number): boolean {
   return value >= 0 && value <= PID_MAX_LIMIT;

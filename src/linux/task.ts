@@ -48,7 +48,8 @@ export class Tasks {
     this.signal = field("signal");
     this.nsproxy = field("nsproxy");
     this.files = field("files");
-    this.fs = field("fs");
+    // Since 7.3 `fs` may be borrowed for a moment, as `cred` is.
+    this.fs = kernel.readerOf("task_struct", "real_fs", "fs") ?? field("fs");
     this.startBoottime = field("start_boottime");
     this.#comm = field("comm");
     // `state` became `__state` in 5.14.

@@ -3,6 +3,7 @@ import { capabilityNames } from "../linux/capabilities.ts";
 import type { Credentials } from "../linux/credentials.ts";
 import { ProcessDecoder } from "../linux/process.ts";
 import type { Process } from "../linux/process.ts";
+import type { ProcessSelection } from "../linux/process-selection.ts";
 import type { CommandLine } from "../linux/user-memory.ts";
 import type { View } from "./view.ts";
 
@@ -10,13 +11,13 @@ import type { View } from "./view.ts";
 export type ProcessRow = Process & { readonly commandLine: CommandLine | undefined };
 
 /** The guest's processes, as its own kernel has them. */
-export const ps: View<ProcessRow> = {
+export const ps: View<ProcessRow, ProcessSelection> = {
   schema: "kvmsec.ps/1",
   list: "processes",
-  *read(kernel, _options, problem) {
+  *read(kernel, options, problem) {
     const decoder = new ProcessDecoder(kernel);
     const budget = kernel.budget();
-    for (const process of decoder.all(budget, problem)) {
+    for (const process of decoder.all(budget, problem, options)) {
       yield { ...process, commandLine: decoder.commandLine(process, budget) };
     }
   },

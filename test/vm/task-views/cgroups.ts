@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import { cgroups } from "../../../src/views/cgroups.ts";
+import { ps } from "../../../src/views/ps.ts";
 import type { Guest } from "../harness/guest.ts";
 import { agree, readAll } from "./agree.ts";
 import { readProc } from "./proc.ts";
 import type { Proc } from "./proc.ts";
+
+/** A container's identifier. */
+const DOCKER = "0123456789abcdef".repeat(4);
 
 /** One directory of the unified hierarchy a line: path, inode, controllers, members. */
 const walk = `cd /sys/fs/cgroup; find . -type d | while read -r d; do
@@ -64,8 +68,9 @@ function words(line: string): string[] {
 export async function membersAreThoseOfProc(guest: Guest, kernel: Kernel): Promise<void> {
   await guest.run(`mkdir -p /mnt/named /mnt/net; mount -t cgroup -o none,name=kvmsec none /mnt/named
     mount -t cgroup -o net_cls,net_prio none /mnt/net 2>/dev/null || :
-    mkdir -p /mnt/named/outer/inner
-    sleep 1000008 & echo $! > /mnt/named/outer/inner/tasks`);
+    mkdir -p /mnt/named/outer/inner /mnt/named/docker/${DOCKER}
+    sleep 1000008 & echo $! > /mnt/named/outer/inner/tasks
+    sleep 1000009 & echo $! > /mnt/named/docker/${DOCKER}/tasks`);
   try {
     await agree(
       async () => {
@@ -88,6 +93,9 @@ export async function membersAreThoseOfProc(guest: Guest, kernel: Kernel): Promi
           .toSorted(),
       "members of control groups",
     );
+    const contained = readAll(ps, kernel, {}).find(({ container }) => container !== undefined);
+    assert.equal(contained?.container, `docker:${DOCKER.slice(0, 12)}`);
+    assert.equal(contained?.commandLine?.text, "sleep 1000009");
   } finally {
     await guest.run("umount /mnt/named /mnt/net 2>/dev/null || :");
   }

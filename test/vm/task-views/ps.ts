@@ -10,6 +10,8 @@ import { readProc } from "./proc.ts";
 import type { Proc } from "./proc.ts";
 
 const files = ["comm", "status", "stat", "cmdline", "exe", "cwd", "root", "cgroup", "loginuid"];
+/** The namespaces that /proc still shows of a leader that has exited. */
+const ofTheDead = new Set(["pid", "user"]);
 const PF_KTHREAD = 0x0020_0000;
 const policies = ["OTHER", "FIFO", "RR", "BATCH", "ISO", "IDLE", "DEADLINE", "EXT"];
 const noLogin = "4294967295";
@@ -99,8 +101,8 @@ function seen(row: ProcessRow): ReturnType<typeof told> {
     state: steadyState(row.state, row.kthread),
     kthread: row.kthread,
     exe: leaderless ? undefined : row.exe,
-    cwd: row.cwd,
-    root: row.root,
+    cwd: leaderless ? undefined : row.cwd,
+    root: leaderless ? undefined : row.root,
     cmdline: leaderless ? undefined : row.commandLine?.text,
     threads: row.threads,
     pgid: row.pgid,
@@ -120,7 +122,7 @@ function seen(row: ProcessRow): ReturnType<typeof told> {
     namespacePids: [...(row.namespacePids ?? [row.pid])],
     namespaces: Object.fromEntries(
       Object.entries(row.namespaces).flatMap(([name, inode]) =>
-        inode === undefined ? [] : [[name, inode] as const],
+        inode === undefined || (leaderless && !ofTheDead.has(name)) ? [] : [[name, inode] as const],
       ),
     ),
     cgroup: row.cgroup,
@@ -154,8 +156,8 @@ export async function leaderlessProcessesHaveTheirProgram(
   const pid = population.get("leaderless");
   const row = readAll(ps, kernel, {}).find((each) => each.pid === pid);
   assert.deepEqual(
-    [row?.state, row?.exe, row?.commandLine?.text, row?.threads],
-    ["Z", "/usr/sbin/odd-processes", "/usr/sbin/odd-processes", 4],
+    [row?.state, row?.exe, row?.commandLine?.text, row?.threads, row?.cwd, row?.root],
+    ["Z", "/usr/sbin/odd-processes", "/usr/sbin/odd-processes", 4, "/", "/"],
   );
   const threads = await guest.run(`cat /proc/${pid}/task/*/statm | cut -d" " -f1 | sort -nu`);
   assert.equal(row?.vsz, Number(threads.trim().split("\n").at(-1)) * 4096);
