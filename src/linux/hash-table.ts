@@ -31,6 +31,8 @@ export type HashTable = {
 /** `alloc_large_system_hash` makes no socket table of more than 512 Ki buckets (net/ipv4/tcp.c). */
 const MAX_BUCKETS = 2 ** 20;
 const TRIES = 4;
+/** Damaged buckets of one table that are told by their number. */
+const MAX_TOLD = 4;
 const CHUNK = 0x1_0000;
 
 /**
@@ -51,20 +53,26 @@ export function* hashEntries(
   const perChunk = Math.max(1, Math.floor(CHUNK / stride));
   const raw = new Uint8Array(perChunk * stride);
   const view = new DataView(raw.buffer);
+  let faults = 0;
+  const fault = (reason: string): void => {
+    if (++faults <= MAX_TOLD) problem(reason);
+  };
   for (let first = 0; first < table.buckets; first += perChunk) {
     const count = Math.min(perChunk, table.buckets - first);
     const copied = kernel.space.copy(address + first * stride, raw.subarray(0, count * stride));
-    if (copied < count * stride) problem(`${table.name} is not all in memory`);
+    if (copied < count * stride) fault(`${table.name} is not all in memory`);
     for (let index = 0; (index + 1) * stride <= copied; index++) {
       const at = index * stride + table.head;
       const low = view.getUint32(at, true);
       const high = view.getUint32(at + 4, true);
       // NULL, or the odd end marker of a nulls list.
       if ((low | high) === 0 || ((low & 1) === 1 && table.lockBit !== true)) continue;
-      yield* chain(kernel, table, first + index, budget, problem);
+      yield* chain(kernel, table, first + index, budget, fault);
       if (budget.exhausted) return problem(`${table.name} is too long to be read to its end`);
     }
   }
+  if (faults > MAX_TOLD) problem(`${table.name} has ${faults - MAX_TOLD} more such places`);
+  return undefined;
 }
 
 function chain(

@@ -75,6 +75,17 @@ test("a circle is left and told", () => {
   assert.match(told[0], /does not end/);
 });
 
+test("of many damaged buckets a few are told, and how many more there are", () => {
+  const own = toy();
+  for (let bucket = 0; bucket < 8; bucket++) {
+    own.point(TABLE + bucket * 8, 0x2000 + LINK);
+  }
+  own.point(0x2000 + LINK, 0x9_0000);
+  const { told } = read(own, table(own));
+  assert.equal(told.length, 5);
+  assert.match(told[4], /4 more such places/);
+});
+
 test("an impossible number of buckets is not believed", () => {
   const own = toy();
   for (const buckets of [Number.NaN, 0, -1, 2 ** 32]) {
