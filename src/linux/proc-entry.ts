@@ -74,7 +74,10 @@ export class ProcEntries {
     const role = member === "proc_ops" ? "proc_ops" : "file_operations";
     const operations = this.#pointer(entry, path, member, role);
     yield this.#pointer(entry, path, "proc_iops", "inode_operations");
-    yield this.#pointer(entry, path, "proc_dops", "dentry_operations");
+    // Newer kernels have none (measured on 7.2).
+    if (this.#kernel.types.has("proc_dir_entry", "proc_dops")) {
+      yield this.#pointer(entry, path, "proc_dops", "dentry_operations");
+    }
     // A symbolic link has neither.
     if (!directory && kind !== S_IFREG) return;
     yield operations;
