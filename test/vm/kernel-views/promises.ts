@@ -6,6 +6,8 @@ import {
   objectsHaveTheirHolders,
   programsAreThoseOfBpftool,
 } from "./bpf.ts";
+import { commandsTellHowMuchTheySaw } from "./commands.ts";
+import { copyingSurvivesDamage } from "./damage.ts";
 import { logIsThatOfKmsg } from "./dmesg.ts";
 import { gatesAreThoseOfTheProcessor, gatesLeadIntoTheKernel } from "./idt.ts";
 import {
@@ -50,4 +52,10 @@ export const promises: readonly (readonly [name: string, holds: Holds])[] = [
   ["holes of cached files are told", holesOfFilesAreTold],
   ["swapped pages of files in memory are told", swappedPagesAreTold],
   ["the log is that of /dev/kmsg", logIsThatOfKmsg],
+];
+
+/** What does not depend on the kernel, so that one guest is enough; they come after the others. */
+export const promisesOfTheHost: typeof promises = [
+  ["commands tell by their status how much they saw", commandsTellHowMuchTheySaw],
+  ["copying cached files survives damaged memory", copyingSurvivesDamage],
 ];
