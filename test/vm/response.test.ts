@@ -233,6 +233,26 @@ test("restore puts the clean guest back: another QEMU, the tampering gone, on it
   await untilCarriers(true);
 });
 
+test("a restoration whose kvmsec died after it had ended the guest is done to its end", async () => {
+  const { run: victim, config } = openVm(NAME, home);
+  const journal = new Journal(home);
+  const target = { text: NAME, identity: victim! };
+  const worker = { pid: 2 ** 22 + 1, startTime: 1, bootId: "none" };
+  const begin = { action: "restore", target, worker, name: NAME, cold: false };
+  await journal.append("begin", "cut-short", begin);
+  await journal.append("step", "cut-short", { name: "prepare", from: "clean-state" });
+  await journal.append("step", "cut-short", { name: "quit" });
+  await stopVm(NAME, { force: true }, home);
+  assert.equal(await state(), "stopped");
+  // Any command settles what was left, here one that then finds nothing to do.
+  const told = await run("respond", NAME, "resume");
+  assert.equal(told.status, 0, told.stderr);
+  assert.match(told.stderr, /'restore' of victim was cut short before; now finished/);
+  assert.equal(openVm(NAME, home).config.uuid, config.uuid);
+  assert.equal(await state(), "running");
+  assert.equal(await slot(NAME), original);
+});
+
 test("a revived capture still holds the tampering, and has no network", async () => {
   const told = await run("evidence", "revive", evidence, "--name", "again", "--json");
   assert.equal(told.status, 0, told.stderr);
