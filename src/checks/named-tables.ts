@@ -37,10 +37,14 @@ function namedTables(kernel: Kernel): readonly NamedTable[] {
   const known = cache.get(kernel);
   if (known !== undefined) return known;
   const tables: NamedTable[] = [];
-  const image = kernel.image.virtual;
-  for (const { name, type, address } of kernel.symbols) {
-    if (!(address >= image) || !DATA.test(type) || !TABLE.test(name)) continue;
-    const size = kernel.symbols.at(address)?.size ?? 0;
+  const { symbols, image } = kernel;
+  const { first, end } = symbols.range(image.virtual, image.virtual + image.size);
+  for (let index = first; index < end; index++) {
+    if (!DATA.test(symbols.type(index))) continue;
+    const name = symbols.name(index);
+    if (!TABLE.test(name)) continue;
+    const address = symbols.addresses[index];
+    const size = symbols.at(address)?.size ?? 0;
     if (size >= 8) tables.push({ name, address, size: Math.min(size, MAX_SIZE) });
   }
   cache.set(kernel, tables);
