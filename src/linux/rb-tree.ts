@@ -7,8 +7,8 @@ const MAX_HEIGHT = 64;
 
 /**
  * Entries of a `struct rb_root` (include/linux/rbtree.h) in their order, as addresses of the
- * containing structs. A subtree that cannot be read, or that is higher than any balanced tree, is
- * left out and told.
+ * containing structs. A subtree that cannot be read, that is higher than any balanced tree, or that
+ * leads back to where the walk has been, is left out and told.
  */
 export function* rbEntries(
   kernel: Kernel,
@@ -21,15 +21,18 @@ export function* rbEntries(
   const right = kernel.reader("rb_node", "rb_right");
   const name = (): string => `the tree at ${kernel.format(root)}`;
   const above: GuestVirtual[] = [];
+  // A circle in a tree multiplies with each level: cut by height and steps alone it costs millions.
+  const seen = new Set<GuestVirtual>();
   let node = kernel.space.pointer(root);
   for (;;) {
     while (node !== 0) {
       if (!budget.step()) return problem?.(`${name()} does not end`);
       const child = left(node);
-      if (child !== child || above.length === MAX_HEIGHT) {
+      if (child !== child || above.length === MAX_HEIGHT || seen.has(node)) {
         problem?.(`a part of ${name()} cannot be read`);
         break;
       }
+      seen.add(node);
       above.push(node);
       node = child;
     }
