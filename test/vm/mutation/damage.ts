@@ -5,10 +5,24 @@ export type Random = () => number;
 
 /** Words that bounds checks, counts and pointer checks get wrong. */
 const NASTY: readonly bigint[] = [
-  ...[0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0xffffn, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn],
-  ...[0x7fff_ffff_ffff_ffffn, 0x8000_0000_0000_0000n, 0xffff_ffff_ffff_ffffn],
-  // LIST_POISON1 and 2, the first and the last byte of the direct map's half, a user's address.
-  ...[0xdead_0000_0000_0100n, 0xdead_0000_0000_0122n, 0xffff_8000_0000_0000n, 0x7fff_ffff_f000n],
+  0n,
+  1n,
+  2n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0xffffn,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_ffffn,
+  0x7fff_ffff_ffff_ffffn,
+  0x8000_0000_0000_0000n,
+  0xffff_ffff_ffff_ffffn,
+  // LIST_POISON1 and 2, the first address of the kernel's half, the last page of the user's.
+  0xdead_0000_0000_0100n,
+  0xdead_0000_0000_0122n,
+  0xffff_8000_0000_0000n,
+  0x7fff_ffff_f000n,
 ];
 
 const READ_BEHIND = 256;

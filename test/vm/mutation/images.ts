@@ -52,14 +52,15 @@ export class MutationStand {
   }
 
   #look(image: number, next: Random, progress: Progress): void {
-    const targets = this.#read[next() % this.#read.length] ?? [];
+    const victim = next() % this.#read.length;
+    const targets = this.#read[victim] ?? [];
     if (targets.length === 0) return;
     const kind = next() % 8;
     const tables = targets.filter((address) => address % 4096 === 0);
     if (kind === 0) damagePages(this.memory, targets, next);
     else if (kind === 1 && tables.length > 0) damageTables(this.memory, tables, next);
     else damageWords(this.memory, targets, next);
-    this.#lookWith(this.kernel, image, progress);
+    this.#lookWith(this.kernel, image, progress, victim);
   }
 
   /** A kernel whose symbols, types or tables are damaged is refused, or what it says is nonsense. */
@@ -74,9 +75,10 @@ export class MutationStand {
     else this.#lookWith(kernel, image, progress);
   }
 
-  #lookWith(kernel: Kernel, image: number, progress: Progress): void {
+  #lookWith(kernel: Kernel, image: number, progress: Progress, victim = -1): void {
     for (const [index, subject] of this.subjects.entries()) {
-      if ((image + index) % subject.every !== 0) continue;
+      const turn = (image + index) % subject.every === 0;
+      if (!turn && (index !== victim || subject.every > 20)) continue;
       progress(image, index);
       this.#guarded(image, subject.name, () => subject.run(kernel));
     }
@@ -114,11 +116,6 @@ function told(error: unknown): string {
 function discoveryTargets(kernel: Kernel): Targets[] {
   const { virtual, physical, level3 } = kernel.image;
   const at = (name: string): number => kernel.symbol(name) - virtual + physical;
-  const words = (start: number, end: number): number[] => {
-    const count = Math.floor((end - start) / 8);
-    const step = Math.max(1, Math.floor(count / 20_000));
-    return Array.from({ length: Math.floor(count / step) }, (_, i) => start + i * step * 8);
-  };
   const table = (start: number): number[] => words(start, start + 4096);
   const places = [
     table(level3),
@@ -134,4 +131,11 @@ function discoveryTargets(kernel: Kernel): Targets[] {
     words(at("init_task"), at("init_task") + 4096),
   ];
   return places.filter((place) => place.length > 0 && place.every(Number.isFinite));
+}
+
+/** Some 20,000 of the 8-byte words from `start` to `end`. */
+function words(start: number, end: number): number[] {
+  const count = Math.floor((end - start) / 8);
+  const step = Math.max(1, Math.floor(count / 20_000));
+  return Array.from({ length: Math.floor(count / step) }, (_, i) => start + i * step * 8);
 }

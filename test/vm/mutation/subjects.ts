@@ -5,7 +5,10 @@ import * as allViews from "../../../src/views/index.ts";
 import { readInfo } from "../../../src/views/info.ts";
 import type { View } from "../../../src/views/view.ts";
 
-/** Something that looks into a guest, and how often that can be afforded: in each `every`th image. */
+/**
+ * Something that looks into a guest, and how often that can be afforded: in each `every`th image,
+ * and in those where what it reads is damaged.
+ */
 export type Subject = {
   readonly name: string;
   readonly every: number;
@@ -23,12 +26,12 @@ const SELDOM_CHECKED: Readonly<Record<string, number>> = {
 export function subjects(): Subject[] {
   const views = Object.entries(allViews).map(([name, view]) => ({
     name,
-    every: SELDOM[name] ?? 1,
+    every: SELDOM[name] ?? 2,
     run: (kernel: Kernel) => readView(kernel, view as View<unknown>),
   }));
   const sweeps = checks.map((check) => ({
     name: `check ${check.id}`,
-    every: SELDOM_CHECKED[check.id] ?? 8,
+    every: SELDOM_CHECKED[check.id] ?? 12,
     run: (kernel: Kernel) => {
       const result = sweep(kernel, [check]);
       JSON.stringify(result);
@@ -37,7 +40,7 @@ export function subjects(): Subject[] {
       if (/fault in the check/.test(reason)) throw new Error(reason);
     },
   }));
-  const info = { name: "info", every: 1, run: (kernel: Kernel) => void readInfo(kernel) };
+  const info = { name: "info", every: 2, run: (kernel: Kernel) => void readInfo(kernel) };
   return [...views, info, ...sweeps];
 }
 
