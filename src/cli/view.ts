@@ -4,6 +4,8 @@ import type { View } from "../views/view.ts";
 import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
 import type { CommandIo } from "./command.ts";
+import { dumpOptions, dumpOptionsOf } from "./dump-options.ts";
+import type { DumpFlags } from "./dump-options.ts";
 import { onInterrupt, pause } from "./interrupt.ts";
 import { renderTable, write, writeDocument, writeJsonLine } from "./output.ts";
 import type { Column } from "./table.ts";
@@ -23,7 +25,7 @@ type Reading<Row> = {
 /** The columns that people see, which may depend on the options. */
 export type Columns<Row, Options> = (options: Options) => readonly Column<Row>[];
 
-export type ViewOptions = {
+export type ViewOptions = DumpFlags & {
   readonly json?: boolean;
   readonly watch?: number;
   readonly types?: string;
@@ -59,7 +61,7 @@ export function defineView<Row, Options extends ViewOptions>(
 
 /** The TARGET argument and the options about how to read it. */
 export function targetArgument(command: Command, optional = false): Command {
-  return command
+  return dumpOptions(command)
     .argument(
       optional ? "[target]" : "<target>",
       "a guest's name, pid:N, qmp:PATH, libvirt:DOMAIN, or file:DUMP",
@@ -69,9 +71,11 @@ export function targetArgument(command: Command, optional = false): Command {
 
 /** Attaches to a target as the options of `targetArgument` say. */
 export async function attachWith(target: string, options: ViewOptions): Promise<Guest> {
-  if (options.types === undefined) return attach(target);
+  const dump = dumpOptionsOf(options);
+  const how = dump === undefined ? {} : { dump };
+  if (options.types === undefined) return attach(target, how);
   const { loadTypeFile } = await import("../vm/type-file.ts");
-  return attach(target, { types: await loadTypeFile(options.types) });
+  return attach(target, { ...how, types: await loadTypeFile(options.types) });
 }
 
 /** The fields with which every JSON document about a guest begins. */

@@ -1,7 +1,8 @@
-import { KvmsecError } from "../base/errors.ts";
+import { KvmsecError, usageError } from "../base/errors.ts";
 import { openKernel } from "../linux/discovery/open-kernel.ts";
 import type { OpenKernelOptions } from "../linux/discovery/open-kernel.ts";
 import type { Kernel } from "../linux/kernel.ts";
+import type { OpenDumpOptions } from "../memory/open-dump.ts";
 import type { PhysicalMemory } from "../memory/physical-memory.ts";
 import { FileSymbolCache } from "./decode-cache.ts";
 import { openGuestRam } from "./guest-ram.ts";
@@ -12,6 +13,8 @@ import type { Target } from "./target.ts";
 export type AttachOptions = Pick<OpenKernelOptions, "types"> & {
   /** Do not keep decoded symbols on disk. */
   readonly noCache?: boolean;
+  /** How to read a `file:` target. */
+  readonly dump?: OpenDumpOptions;
 };
 
 /** A guest that was understood: its memory and its kernel. */
@@ -46,25 +49,45 @@ export class Guest implements Disposable {
   }
 }
 
-/** Opens a target's memory and understands the kernel in it. Throws coded errors, see openKernel. */
+/**
+ * Opens a target's memory and understands the kernel in it. Where that holds more than one kernel,
+ * the target's processors are asked which of them runs. Throws coded errors, see openKernel.
+ */
 export async function attach(text: string, options: AttachOptions = {}): Promise<Guest> {
   const target = findTarget(text);
-  const memory = await openTargetMemory(target);
+  const memory = await openTargetMemory(target, options.dump);
   try {
-    const kernel = openKernel(memory, {
+    const known: OpenKernelOptions = {
       ...(options.noCache === true ? {} : { cache: new FileSymbolCache() }),
       ...(options.types === undefined ? {} : { types: options.types }),
-    });
-    return new Guest(target, memory, kernel);
+    };
+    const kernel = openKernel(memory, known);
+    if (kernel.warnings.length === 0) return new Guest(target, memory, kernel);
+    const { readProcessorRoots } = await import("./processors.ts");
+    const processorRoots = await readProcessorRoots({ target, memory });
+    return new Guest(target, memory, openKernel(memory, { ...known, processorRoots }));
   } catch (error) {
     memory[Symbol.dispose]();
     throw error;
   }
 }
 
-/** The guest-physical memory behind a target, understood or not. */
-export async function openTargetMemory(target: Target): Promise<PhysicalMemory> {
-  if (target.kind === "qemu") return openGuestRam(target.qemu);
-  const { openDump } = await import("../memory/open-dump.ts");
-  return openDump(target.path);
+/**
+ * The guest-physical memory behind a target, understood or not. `dump` says how to read a file, and
+ * is refused for a running guest (KVMSEC_DUMP_OPTIONS).
+ */
+export async function openTargetMemory(
+  target: Target,
+  dump?: OpenDumpOptions,
+): Promise<PhysicalMemory> {
+  if (target.kind === "file") {
+    const { openDump } = await import("../memory/open-dump.ts");
+    return openDump(target.path, dump);
+  }
+  if (dump === undefined) return openGuestRam(target.qemu);
+  throw usageError(
+    "KVMSEC_DUMP_OPTIONS",
+    `${target.text} is a running guest; how to read a dump means nothing there.`,
+    "Give --raw-image, --low-size, --salvage, --zero-excluded and --part only with file:PATH.",
+  );
 }

@@ -1,3 +1,4 @@
+import type { GuestPhysical } from "../base/address.ts";
 import type { CpuNote } from "../formats/cpu-notes.ts";
 import { DumpMemory } from "../memory/dump-memory.ts";
 import { connectQmp } from "../qmp/connection.ts";
@@ -22,9 +23,15 @@ export type ProcessorSource =
 /** A monitor that serves somebody else keeps us waiting. */
 const TIMEOUT_MS = 2000;
 const MAX_PROCESSORS = 8192;
+/** Bits 51 to 12 of CR3; below them is the PCID, above them flags (Intel SDM 3, 4.5). */
+const CR3_ADDRESS = 0x000f_ffff_ffff_f000n;
+const PTI_USER_PGTABLE = 0x1000n;
 
 /** Registers of a target's processors: over QMP from a running QEMU, from the notes of a dump. */
-export async function readProcessors({ target, memory }: Guest): Promise<ProcessorSource> {
+export async function readProcessors({
+  target,
+  memory,
+}: Pick<Guest, "target" | "memory">): Promise<ProcessorSource> {
   if (target.kind === "file") {
     return fromNotes(memory instanceof DumpMemory ? memory.notes.cpus : []);
   }
@@ -39,6 +46,22 @@ export async function readProcessors({ target, memory }: Guest): Promise<Process
       `QMP does not answer: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+/**
+ * The page-table roots that the processors use now, CR3 without its flags. With page-table isolation
+ * the kernel's own root lies one page below the one of user mode (PTI_USER_PGTABLE_BIT in
+ * arch/x86/entry/calling.h), so that is among them too. Empty where no processor can be asked.
+ */
+export async function readProcessorRoots(
+  guest: Pick<Guest, "target" | "memory">,
+): Promise<GuestPhysical[]> {
+  const source = await readProcessors(guest);
+  if (!("processors" in source)) return [];
+  return source.processors.flatMap(({ cr3 }) => {
+    const root = cr3 & CR3_ADDRESS;
+    return [Number(root), Number(root & ~PTI_USER_PGTABLE)];
+  });
 }
 
 function missing(processorsMissing: string): ProcessorSource {
