@@ -14,6 +14,8 @@ import { Types } from "./types.ts";
 
 /** A process's memory is read in few places, and there may be thousands of processes. */
 const USER_TLB_SLOTS = 64;
+/** More than any banner has (init/version-timestamp.c). */
+export const MAX_BANNER = 512;
 /** X86_FEATURE_PTI is bit 11 of word 7 (arch/x86/include/asm/cpufeatures.h). */
 const PTI_WORD = 7;
 const PTI_BIT = 1 << 11;
@@ -63,6 +65,14 @@ export class Kernel {
    */
   lookAgain(): void {
     if (this.memory.live && !this.memory.stable) this.refresh();
+  }
+
+  /** Whether the kernel that was understood still lies there: after a reboot something else does. */
+  inPlace(): boolean {
+    this.lookAgain();
+    const { banner } = this.identity;
+    const shown = this.space.string(this.symbol("linux_banner"), MAX_BANNER);
+    return shown !== undefined && shown.trimEnd() === banner;
   }
 
   /** Address of a symbol, NaN where the kernel has none. */

@@ -36,12 +36,22 @@ export class Guest implements Disposable {
     return qemuProcess(pid)?.startTime === startTime;
   }
 
-  /** Throws KVMSEC_TARGET_GONE where the process has ended: what is read now means nothing. */
+  /**
+   * Throws KVMSEC_TARGET_GONE where the process has ended and KVMSEC_KERNEL_GONE where another kernel
+   * runs by now: what is read then means nothing.
+   */
   requireAlive(): void {
-    if (this.alive) return;
-    throw new KvmsecError("KVMSEC_TARGET_GONE", `The guest ${this.target.text} has ended.`, {
-      hint: "kvmsec targets lists the guests that run.",
-    });
+    if (!this.alive) {
+      throw new KvmsecError("KVMSEC_TARGET_GONE", `The guest ${this.target.text} has ended.`, {
+        hint: "kvmsec targets lists the guests that run.",
+      });
+    }
+    if (this.kernel.inPlace()) return;
+    throw new KvmsecError(
+      "KVMSEC_KERNEL_GONE",
+      `The kernel of ${this.target.text} is no longer where it was: the guest has rebooted.`,
+      { hint: "Look again once it has booted." },
+    );
   }
 
   [Symbol.dispose](): void {

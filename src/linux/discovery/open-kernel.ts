@@ -7,7 +7,7 @@ import type { TypeSource } from "../../formats/type-source.ts";
 import { physicalSize } from "../../memory/physical-memory.ts";
 import { partialBytes } from "../../memory/partial-bytes.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
-import { Kernel } from "../kernel.ts";
+import { Kernel, MAX_BANNER } from "../kernel.ts";
 import { loadKernelTypes } from "./kernel-types.ts";
 import { releaseOf } from "./identity.ts";
 import type { KernelIdentity } from "./identity.ts";
@@ -105,7 +105,7 @@ function identify(
   levels: 4 | 5,
   buildId: string | undefined,
 ): KernelIdentity {
-  const banner = (space.string(symbols.address("linux_banner"), 512) ?? "").trimEnd();
+  const banner = (space.string(symbols.address("linux_banner"), MAX_BANNER) ?? "").trimEnd();
   const release = releaseOf(banner);
   if (release === undefined) throw inconsistent("linux_banner holds no banner");
   return { release, banner, buildId, levels };
