@@ -67,12 +67,19 @@ export class Kernel {
     if (this.memory.live && !this.memory.stable) this.refresh();
   }
 
-  /** Whether the kernel that was understood still lies there: after a reboot something else does. */
+  /**
+   * Whether the kernel that was understood still lies there. After a reboot its image may long stay
+   * in memory that nobody has taken yet, so its first process is looked at too: that one and
+   * kthreadd are children of init_task (rest_init in init/main.c).
+   */
   inPlace(): boolean {
     this.lookAgain();
-    const { banner } = this.identity;
     const shown = this.space.string(this.symbol("linux_banner"), MAX_BANNER);
-    return shown !== undefined && shown.trimEnd() === banner;
+    if (shown?.trimEnd() !== this.identity.banner) return false;
+    const idle = this.symbol("init_task");
+    const tasks = this.offset("task_struct", "tasks");
+    const first = this.space.pointer(idle + tasks) - tasks;
+    return first === idle || this.reader("task_struct", "real_parent")(first) === idle;
   }
 
   /** Address of a symbol, NaN where the kernel has none. */
