@@ -5,6 +5,8 @@ import { listEntries } from "./list.ts";
 import type { Reader } from "./member-reader.ts";
 import { ModuleMemory } from "./module-memory.ts";
 import type { ModulePart } from "./module-memory.ts";
+import { ModuleParameters } from "./module-parameters.ts";
+import type { ModuleParameter } from "./module-parameters.ts";
 import { ModuleNotes } from "./module-notes.ts";
 
 /** A loaded module, as the kernel itself describes it. Undefined where the memory did not tell. */
@@ -30,6 +32,7 @@ export type Module = {
   readonly init: GuestVirtual;
   readonly exit: GuestVirtual;
   readonly parts: readonly ModulePart[];
+  readonly parameters: readonly ModuleParameter[];
   /** Address of its struct module. */
   readonly module: GuestVirtual;
 };
@@ -49,6 +52,7 @@ export class Modules {
   readonly kernel: Kernel;
   readonly memory: ModuleMemory;
   readonly #notes: ModuleNotes;
+  readonly #parameters: ModuleParameters;
   readonly #name: Reader;
   readonly #state: Reader;
   readonly #taints: Reader;
@@ -63,6 +67,7 @@ export class Modules {
     this.kernel = kernel;
     this.memory = new ModuleMemory(kernel);
     this.#notes = new ModuleNotes(kernel);
+    this.#parameters = new ModuleParameters(kernel);
     this.#name = kernel.reader("module", "name");
     this.#state = kernel.reader("module", "state");
     this.#taints = kernel.reader("module", "taints");
@@ -113,6 +118,7 @@ export class Modules {
       init,
       exit,
       parts,
+      parameters: this.#parameters.of(module),
       module,
     };
     // Unloaded in between: what was read may be anything.

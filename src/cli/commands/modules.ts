@@ -20,11 +20,16 @@ const wide: readonly Column<Module>[] = [
   { title: "VERSION", value: (row) => row.version },
   { title: "SRCVERSION", value: (row) => row.srcversion },
   { title: "BUILD ID", value: (row) => row.buildId },
+  { title: "PARAMETERS", value: parametersText, shrink: 12 },
 ];
+
+function parametersText({ parameters }: Module): string {
+  return parameters.map(({ name, value }) => `${name}=${value ?? "?"}`).join(" ");
+}
 
 /** `kvmsec modules`: the guest's loaded modules. */
 export const define: CommandModule["define"] = (command, io) => {
-  command.option("--wide", "with versions and build ids");
+  command.option("--wide", "with versions, build ids and parameters");
   defineView<Module, Options>(command, io, modules, (options) =>
     options.wide === true ? [...columns, ...wide] : columns,
   );

@@ -51,3 +51,23 @@ export async function symbolsHaveTheirOwners(guest: Guest, kernel: Kernel): Prom
   }
   assert.ok(found > 1000, `${found} symbols`);
 }
+
+/** Every file under /sys/module/NAME/parameters that can be read holds the same. */
+export async function parametersAreThoseOfSysfs(guest: Guest, kernel: Kernel): Promise<void> {
+  const rows = readAll(modules, kernel);
+  const told = await guest.run("cd /sys/module; grep -s '' */parameters/* || true");
+  const values = new Map(
+    rows.flatMap(({ name, parameters }) =>
+      parameters.map((each) => [`${name}/${each.name}`, each.value]),
+    ),
+  );
+  let compared = 0;
+  for (const [, module, name, value] of told.matchAll(/^(\w+)\/parameters\/(\w+):(.*)$/gm)) {
+    const key = `${module}/${name}`;
+    // Not listed: the kernel's own parameters. Undefined: a module that formats its own.
+    if (values.get(key) === undefined) continue;
+    assert.equal(values.get(key), value, key);
+    compared++;
+  }
+  assert.ok(compared >= 5, `${compared} compared`);
+}

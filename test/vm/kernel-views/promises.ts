@@ -13,6 +13,7 @@ import { gatesAreThoseOfTheProcessor, gatesLeadIntoTheKernel } from "./idt.ts";
 import {
   modulesAreThoseOfProc,
   modulesAreThoseOfSysfs,
+  parametersAreThoseOfSysfs,
   symbolsHaveTheirOwners,
 } from "./modules.ts";
 import { holesAreTold, memoryIsWhatOthersRead } from "./memory.ts";
@@ -32,6 +33,7 @@ type Holds = (guest: Guest, kernel: Kernel) => void | Promise<void>;
 export const promises: readonly (readonly [name: string, holds: Holds])[] = [
   ["modules are those of /proc/modules", modulesAreThoseOfProc],
   ["modules' versions and build ids are those of /sys/module", modulesAreThoseOfSysfs],
+  ["modules' parameters are those of /sys/module", parametersAreThoseOfSysfs],
   ["each symbol of /proc/kallsyms has its owner", symbolsHaveTheirOwners],
   ["system calls have the numbers of unistd_64.h", syscallsAreNumberedAsInHeaders],
   ["system calls lead to the kernel's own functions, by every way", syscallsLeadIntoTheKernel],
