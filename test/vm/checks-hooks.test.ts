@@ -33,6 +33,23 @@ const TRACING = [
   "grep -q . kprobe_events; grep -q vfs_unlink enabled_functions",
 ].join("\n");
 
+const MODULES = {
+  modules: ["dummy"],
+  availableModules: ["br_netfilter", "bridge", "bonding", "8021q", "wireguard", "overlay"],
+};
+
+/** Hooks, receive handlers, packet handlers and tables of functions that modules bring. */
+const MODULE_TRAFFIC = [
+  "modprobe -a bridge br_netfilter bonding 8021q wireguard overlay",
+  "ip link add bridge0 type bridge; ip link add dummy7 type dummy",
+  "ip link set dummy7 master bridge0; ip link set dummy7 up; ip link set bridge0 up",
+  "ip link add link dummy7 name dummy7.5 type vlan id 5; ip netns add apart",
+  "mkdir -p /o/l /o/u /o/w /o/m",
+  "mount -t tmpfs upper /o; mkdir -p /o/l /o/u /o/w /o/m",
+  "mount -t overlay -o lowerdir=/o/l,upperdir=/o/u,workdir=/o/w none /o/m",
+  "ip link add bond0 type bond 2>/dev/null; grep -q ^br_netfilter /proc/modules",
+].join("\n");
+
 /** Leaves a program of the harness running in the guest, once it has said that it is ready. */
 async function start(guest: Guest, program: string): Promise<void> {
   await guest.put(`/tmp/${program}`, readFileSync(await helperProgram(program)), 0o755);
@@ -91,7 +108,7 @@ function lookAt({ kernel }: Attached, processors: readonly Processor[]): Sweep {
 for (const { release, flavour, cpu } of guests) {
   test(`code that the kernel is led to is found: ${release}/${flavour}`, async (t) => {
     const kernel = await debianKernel({ release, flavour });
-    await using guest = await bootTiny({ kernel, cpu, cpus: 2, ram: "file", modules: ["dummy"] });
+    await using guest = await bootTiny({ kernel, cpu, cpus: 2, ram: "file", ...MODULES });
     using attached = await attach(`pid:${guest.pid}`);
     using editor = new RamEditor(guest, attached.kernel);
     const tamperings = hookTamperings(attached, editor);
@@ -116,6 +133,12 @@ for (const { release, flavour, cpu } of guests) {
       });
     }
     await t.test("nothing is found after all is undone", () => assertClean(look()));
+    await t.test("modules, bridges and file systems in ordinary use are no finding", async () => {
+      await guest.run(MODULE_TRAFFIC);
+      assertClean(look());
+      await guest.run("ip link del bridge0; ip link del bond0; rmmod br_netfilter bonding");
+      assertClean(look());
+    });
     await t.test("tracing in ordinary use is no finding", async () => {
       await guest.run(TRACING);
       assertClean(look());
