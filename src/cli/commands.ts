@@ -148,6 +148,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/evidence.ts"),
   },
   {
+    name: "serve",
+    summary: "the guard: watches every guest, decides by policy, freezes and captures",
+    load: () => import("./commands/serve.ts"),
+  },
+  {
     name: "events",
     summary: "what the guard saw, decided and did; --follow, --verify",
     load: () => import("./commands/events.ts"),

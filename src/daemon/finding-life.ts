@@ -8,11 +8,17 @@ export type FindingEvent = {
   readonly finding: Finding;
 };
 
-type Life = { finding: Finding; open: boolean };
+/** A finding that was open when it was last looked for, or is gone. */
+export type Life = { finding: Finding; open: boolean };
 
 /** Follows findings from sweep to sweep, so that each is told once and its end is told too. */
 export class FindingLives {
   readonly #lives = new Map<string, Life>();
+
+  /** Begins with what an earlier guard knew. */
+  constructor(known: Iterable<Life> = []) {
+    for (const { finding, open } of known) this.#lives.set(finding.id, { finding, open });
+  }
 
   /** Findings that the last sweeps left open. */
   get open(): Finding[] {

@@ -1,0 +1,46 @@
+import { InvalidArgumentError } from "commander";
+import { exitStatus } from "../../base/errors.ts";
+import { loadConfig } from "../../daemon/config.ts";
+import { runDaemon } from "../../daemon/daemon.ts";
+import { openHome } from "../../vm/home.ts";
+import type { CommandModule } from "../command.ts";
+import { eventText } from "../event-text.ts";
+import { onInterrupt } from "../interrupt.ts";
+import { printable } from "../text.ts";
+
+type Options = {
+  readonly config?: string;
+  readonly once?: boolean;
+  readonly interval?: number;
+  readonly json?: boolean;
+};
+
+/** `kvmsec serve`: the guard, until it is stopped. */
+export const define: CommandModule["define"] = (command, io) => {
+  command
+    .option("--config <file>", "YAML; kvmsec config schema says what may stand in it")
+    .option("--once", "one sweep of each guest and what follows from it, then leave")
+    .option("--interval <seconds>", "from the end of one sweep to the next", seconds)
+    .option("--json", "one JSON object a line, as in the event log")
+    .action(async (options: Options) => {
+      const given = loadConfig(options.config);
+      const interval = options.interval ?? given.interval;
+      using interruption = onInterrupt();
+      const open = await runDaemon({
+        home: openHome(),
+        config: { ...given, interval },
+        once: options.once === true,
+        signal: interruption.signal,
+        onEvent: (event) =>
+          io.stdout.write(`${options.json === true ? JSON.stringify(event) : eventText(event)}\n`),
+        onTrouble: (text) => io.stderr.write(`kvmsec: ${printable(text)}\n`),
+      });
+      if (options.once === true) io.exit(open > 0 ? exitStatus.findings : exitStatus.clean);
+    });
+};
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (value > 0 && value <= 86_400) return value * 1000;
+  throw new InvalidArgumentError("It is a number above 0 and up to 86400.");
+}

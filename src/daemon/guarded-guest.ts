@@ -1,0 +1,74 @@
+import { KvmsecError } from "../base/errors.ts";
+import { listVms } from "../vm/guest-vm.ts";
+import type { Home } from "../vm/home.ts";
+import { findImage } from "../vm/images.ts";
+import { isRunning, processIdentity } from "../vm/process-identity.ts";
+import type { ProcessIdentity } from "../vm/process-identity.ts";
+import { findTarget } from "../vm/target.ts";
+import type { Config } from "./config.ts";
+
+/** One run of a guest that is to be guarded. */
+export type GuardedGuest = {
+  /** The VM's name, or the target as the configuration has it. */
+  readonly name: string;
+  /** Names this run of it: pid and start time, and the host's boot. */
+  readonly run: string;
+  readonly identity: ProcessIdentity;
+  readonly vm: string | undefined;
+  readonly kernelFile: string | undefined;
+  /** The monitor that is the guard's own. */
+  readonly monitor: string | undefined;
+  /** What its QEMU says. */
+  readonly log: string | undefined;
+};
+
+/** The guests that run now. What cannot be found is no guest yet; `problem` is told what is wrong. */
+export function guestsNow(
+  home: Home,
+  config: Pick<Config, "vms" | "targets">,
+  problem: (target: string, error: KvmsecError) => void,
+): GuardedGuest[] {
+  const found = new Map<string, GuardedGuest>();
+  for (const guest of config.vms ? ownGuests(home) : []) found.set(guest.run, guest);
+  for (const target of config.targets) {
+    const guest = otherGuest(target, problem);
+    if (guest !== undefined && !found.has(guest.run)) found.set(guest.run, guest);
+  }
+  return [...found.values()];
+}
+
+function ownGuests(home: Home): GuardedGuest[] {
+  return listVms(home).flatMap(({ name, run, config, sockets, log }) => {
+    if (run === undefined) return [];
+    const kernelFile = findImage(home, config.image)?.vmlinuz;
+    return [{ name, ...named(run), vm: name, kernelFile, monitor: sockets.monitor, log }];
+  });
+}
+
+function otherGuest(
+  text: string,
+  problem: (target: string, error: KvmsecError) => void,
+): GuardedGuest | undefined {
+  try {
+    const target = findTarget(text);
+    if (target.kind === "file") return undefined;
+    const identity = processIdentity(target.qemu.pid);
+    if (identity === undefined) return undefined;
+    const nothing = { vm: undefined, kernelFile: undefined, monitor: undefined, log: undefined };
+    return { name: text, ...named(identity), ...nothing };
+  } catch (error) {
+    if (!(error instanceof KvmsecError)) throw error;
+    problem(text, error);
+    return undefined;
+  }
+}
+
+function named({ pid, startTime, bootId }: ProcessIdentity) {
+  const identity = { pid, startTime, bootId };
+  return { identity, run: `${pid}-${startTime}-${bootId.slice(0, 8)}` };
+}
+
+/** Whether that very run still runs. */
+export function stillRuns({ identity }: GuardedGuest): boolean {
+  return isRunning(identity);
+}

@@ -1,0 +1,57 @@
+import { connectQmp } from "../qmp/connection.ts";
+import type { QmpConnection } from "../qmp/connection.ts";
+
+/** What QEMU itself said about the guest's end. */
+export type Ending = {
+  /** The reason in its SHUTDOWN event; undefined where there was none. */
+  readonly shutdown: string | undefined;
+  readonly panicked: boolean;
+};
+
+/** Listens at a guest's monitor as long as it is there. Another who holds it is waited for. */
+export class MonitorWatch implements Disposable {
+  readonly #path: string;
+  readonly #onReset: () => void;
+  #connection: QmpConnection | undefined;
+  #busy = false;
+  #heard = false;
+  #shutdown: string | undefined;
+  #panicked = false;
+
+  constructor(path: string, onReset: () => void) {
+    this.#path = path;
+    this.#onReset = onReset;
+  }
+
+  /** Whether the monitor was ever listened to: if not, a missing SHUTDOWN means nothing. */
+  get heard(): boolean {
+    return this.#heard;
+  }
+
+  get ending(): Ending {
+    return { shutdown: this.#shutdown, panicked: this.#panicked };
+  }
+
+  /** Connects where there is no connection; to be called now and then. Never rejects. */
+  async keepUp(): Promise<void> {
+    if (this.#busy || this.#connection !== undefined) return;
+    this.#busy = true;
+    try {
+      const connection = await connectQmp(this.#path);
+      this.#connection = connection;
+      this.#heard = true;
+      void connection.ended.then(() => (this.#connection = undefined));
+      connection.on("SHUTDOWN", ({ reason }) => (this.#shutdown = reason));
+      connection.on("GUEST_PANICKED", () => (this.#panicked = true));
+      connection.on("RESET", this.#onReset);
+    } catch {
+      // It serves somebody else now, or is gone: the next call tries again.
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection?.close();
+  }
+}

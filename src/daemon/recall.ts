@@ -1,0 +1,85 @@
+import type { Finding } from "../checks/finding.ts";
+import type { GuardEvent } from "../events/event.ts";
+import type { Decision, Held } from "../policy/decide.ts";
+import type { Reaction } from "../policy/schema.ts";
+import type { Life } from "./finding-life.ts";
+
+/** A decision on record, and what became of its reactions. */
+export type RecordedDecision = {
+  /** The number of its event. */
+  readonly number: number;
+  readonly decision: Decision;
+  /** Reactions that were done, failed or given up. */
+  readonly settled: Set<Reaction>;
+  /** Folders of captures that were begun. */
+  readonly folders: Map<Reaction, string>;
+};
+
+/** What is known of one run of a guest. */
+export type KnownRun = {
+  readonly guest: string;
+  readonly lives: Map<string, Life>;
+  readonly since: Map<string, Date>;
+};
+
+const KEPT_DECISIONS = 10_000;
+
+/** What a guard knows, derived from nothing but its log; so it goes on after its own end. */
+export class Recall {
+  /** Runs whose end is not on record. */
+  readonly runs = new Map<string, KnownRun>();
+  readonly #decisions: RecordedDecision[] = [];
+
+  get decisions(): readonly RecordedDecision[] {
+    return this.#decisions;
+  }
+
+  /** Takes an event in; to be given each, in its order. */
+  take(event: GuardEvent): void {
+    const { kind, guest, data, sequence } = event;
+    const run = data["run"];
+    if (guest === null || typeof run !== "string") return;
+    if (kind === "guest-found") {
+      if (!this.runs.has(run)) {
+        this.runs.set(run, { guest, lives: new Map(), since: new Map() });
+      }
+    } else if (kind === "guest-ended") this.runs.delete(run);
+    else if (kind === "finding") this.#finding(run, data);
+    else if (kind === "decision") this.#decision(sequence, event, guest, run);
+    else if (kind === "reaction") this.#reaction(data);
+  }
+
+  #finding(run: string, data: GuardEvent["data"]): void {
+    const known = this.runs.get(run);
+    const { event, at, finding } = data as { event: string; at: string; finding: Finding };
+    if (known === undefined) return;
+    known.lives.set(finding.id, { finding, open: event !== "resolved" });
+    if (event !== "resolved") known.since.set(finding.id, new Date(at));
+  }
+
+  #decision(number: number, event: GuardEvent, guest: string, run: string): void {
+    const { rule, findings, reactions, held } = event.data as {
+      rule: string;
+      findings: string[];
+      reactions: Reaction[];
+      held: Held[];
+    };
+    const decision = { at: new Date(event.at), rule, guest, run, findings, reactions, held };
+    this.#decisions.push({ number, decision, settled: new Set(), folders: new Map() });
+    if (this.#decisions.length > KEPT_DECISIONS) this.#decisions.shift();
+  }
+
+  #reaction(data: GuardEvent["data"]): void {
+    const { decision, reaction, state, folder } = data as {
+      decision: number;
+      reaction: Reaction;
+      state: string;
+      folder?: string;
+    };
+    const record = this.#decisions.findLast(({ number }) => number === decision);
+    if (record === undefined) return;
+    if (state === "begun") {
+      if (folder !== undefined) record.folders.set(reaction, folder);
+    } else record.settled.add(reaction);
+  }
+}

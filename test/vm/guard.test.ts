@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { GuardEvent } from "../../src/events/event.ts";
+import { eventLogPath } from "../../src/events/event-log.ts";
+import { readLog } from "../../src/events/log-reader.ts";
+import { verifyPackage } from "../../src/evidence/verify.ts";
+import { attach } from "../../src/vm/guest.ts";
+import { kvmsec, refusal } from "./command-line.ts";
+import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { bootTiny } from "./harness/guest.ts";
+import { RamEditor } from "./harness/ram-editor.ts";
+
+const SLOT = 139;
+const PATIENCE_MS = 240_000;
+const program = resolve(import.meta.dirname, "../../src/cli/main.ts");
+
+/** A guard in a home of its own, and the log that it writes. */
+class Guard {
+  readonly home = mkdtempSync(join(tmpdir(), "kvmsec-guard-"));
+  readonly evidence = join(this.home, "evidence");
+  readonly #config = join(this.home, "guard.yaml");
+  #child: ChildProcess | undefined;
+  #said = "";
+
+  constructor(target: string) {
+    const lines = [
+      "profile: strict",
+      "vms: false",
+      `targets: ["${target}"]`,
+      "interval: 1s",
+      "liveness: [{name: sleeper, comm: sleep, cmdline: 'sleep 86400'}]",
+    ];
+    writeFileSync(this.#config, `${lines.join("\n")}\n`);
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? assert.fail("the guard does not run");
+  }
+
+  start(): void {
+    const flags = ["--conditions=kvmsec-source", "--disable-warning=ExperimentalWarning"];
+    const child = spawn(process.execPath, [...flags, program, "serve", "--config", this.#config], {
+      env: { ...process.env, KVMSEC_HOME: this.home },
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#said += text));
+    this.#child = child;
+  }
+
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null;
+    const gone = once(child, "exit");
+    child.kill(signal);
+    await gone;
+    return child.exitCode;
+  }
+
+  events(): GuardEvent[] {
+    const events: GuardEvent[] = [];
+    const { fault } = readLog(eventLogPath(this.home), (event) => events.push(event));
+    assert.equal(fault, undefined);
+    return events;
+  }
+
+  /** The first such event behind the number given. */
+  async until(accept: (event: GuardEvent) => boolean, behind = 0): Promise<GuardEvent> {
+    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(50)) {
+      const found = this.events().find((event) => event.sequence > behind && accept(event));
+      if (found !== undefined) return found;
+      assert.equal(this.#child?.exitCode, null, this.#said);
+    }
+    return assert.fail(
+      `${this.#said}\n${this.events()
+        .map((event) => JSON.stringify(event))
+        .join("\n")}`,
+    );
+  }
+
+  get last(): number {
+    return this.events().length;
+  }
+
+  done(reaction: string): number {
+    return this.events().filter(is("reaction", { reaction, state: "done" })).length;
+  }
+}
+
+function is(kind: string, data: Readonly<Record<string, unknown>> = {}) {
+  return (event: GuardEvent): boolean =>
+    event.kind === kind &&
+    Object.entries(data).every(([name, value]) => event.data[name] === value);
+}
+
+const about = (check: string, event: string) => (one: GuardEvent) =>
+  is("finding", { event })(one) && JSON.stringify(one.data).includes(`"check":"${check}"`);
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+    .split(" ")
+    .filter(Boolean)
+    .map(Number);
+}
+
+test("the guard notices, freezes, captures, and goes on after every end", async (t) => {
+  const kernel = await debianKernel({ release: "bookworm", flavour: "cloud" });
+  await using guest = await bootTiny({ kernel, cpu: "max,la57=off", cpus: 1, ram: "file" });
+  const target = `pid:${guest.pid}`;
+  const guard = new Guard(target);
+  t.after(async () => {
+    await guard.end("SIGKILL");
+    rmSync(guard.home, { recursive: true, force: true });
+  });
+  const status = async () => (await guest.qmp("query-status")) as { status: string };
+  await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
+
+  await t.test("an untouched guest is watched, and nothing is found", async () => {
+    guard.start();
+    await guard.until(is("watching"));
+    assert.deepEqual(
+      guard
+        .events()
+        .filter(is("finding"))
+        .map(({ data }) => data),
+      [],
+    );
+    assert.equal(refusal(await kvmsec(guard.home, "serve", "--once")), "3 KVMSEC_DAEMON_RUNNING");
+  });
+
+  await t.test("a scanner that is killed is told, and another goes on", async () => {
+    const before = guard.last;
+    const scanner = childrenOf(guard.pid)[0];
+    assert.ok(scanner !== undefined);
+    process.kill(scanner, "SIGKILL");
+    const { data } = await guard.until(is("scanner-ended"), before);
+    assert.match(String(data["message"]), /SIGKILL/);
+    await guest.run("pkill -f 'sleep 86400' || kill $(pidof sleep)");
+    const ended = await guard.until(about("liveness", "new"), before);
+    await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
+    await guard.until(about("liveness", "resolved"), ended.sequence);
+    assert.equal((await status()).status, "running");
+  });
+
+  using attached = await attach(target);
+  using editor = new RamEditor(guest, attached.kernel);
+  await t.test(
+    "tampering freezes it; killed in the capture, the guard takes it up again",
+    async () => {
+      const table = attached.kernel.requireSymbol("sys_call_table");
+      editor.writePointer(table + SLOT * 8, attached.kernel.requireSymbol("commit_creds"));
+      await guard.until(is("reaction", { reaction: "capture", state: "begun" }));
+      await guard.end("SIGKILL");
+      assert.equal((await status()).status, "paused");
+      guard.start();
+      const { data } = await guard.until(is("reaction", { reaction: "capture", state: "done" }));
+      const packages = readdirSync(guard.evidence);
+      assert.deepEqual(
+        packages.map((name) => join(guard.evidence, name)),
+        [data["folder"]],
+      );
+      assert.deepEqual((await verifyPackage(String(data["folder"]))).faults, []);
+      assert.equal((await status()).status, "paused");
+    },
+  );
+
+  await t.test("killed again and started again, it repeats nothing", async () => {
+    await guard.end("SIGKILL");
+    const before = guard.last;
+    guard.start();
+    await guard.until(is("watching"), before);
+    assert.equal(await guard.end("SIGTERM"), 0);
+    const told = guard.events().slice(before);
+    assert.deepEqual(
+      told.map(({ kind }) => kind),
+      ["daemon-started", "guest-found", "watching", "daemon-stopped"],
+    );
+    assert.deepEqual([guard.done("freeze"), guard.done("capture")], [1, 1]);
+    const verified = await kvmsec(guard.home, "events", "--verify", "--json");
+    assert.equal(verified.status, 0);
+    assert.equal(JSON.parse(verified.stdout).events, guard.last);
+  });
+
+  await t.test("a QEMU that is killed is an abnormal end", async () => {
+    const before = guard.last;
+    guard.start();
+    await guard.until(is("watching"), before);
+    process.kill(guest.pid, "SIGKILL");
+    const { data } = await guard.until(is("guest-ended"), before);
+    assert.equal(data["ordered"], false);
+    await guard.until((event) => event.kind === "alert" && "ended" in event.data, before);
+    assert.equal(await guard.end("SIGTERM"), 0);
+  });
+});
