@@ -42,7 +42,7 @@ async function one(
   reaction: Reaction,
 ): Promise<boolean> {
   const tell = (state: string, more: object = {}) =>
-    context.tell("reaction", guest, { decision: record.number, reaction, state, ...more });
+    tellReaction(context, guest, record, reaction, { state, ...more });
   if (reaction === "observe") return tell("done");
   if (reaction === "alert") {
     const { rule, findings } = record.decision;
@@ -69,8 +69,18 @@ async function one(
 function giveUpRest(context: GuardContext, guest: GuardedGuest, record: RecordedDecision): void {
   for (const reaction of record.decision.reactions) {
     if (record.settled.has(reaction)) continue;
-    context.tell("reaction", guest, { decision: record.number, reaction, state: "given-up" });
+    tellReaction(context, guest, record, reaction, { state: "given-up" });
   }
+}
+
+function tellReaction(
+  context: GuardContext,
+  guest: GuardedGuest,
+  { number }: RecordedDecision,
+  reaction: Reaction,
+  more: object,
+): true {
+  return context.tell("reaction", guest, { run: guest.run, decision: number, reaction, ...more });
 }
 
 /** Somebody else may be working on the guest, and a monitor may be slow: it is tried again. */

@@ -117,7 +117,7 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
     await guard.end("SIGKILL");
     rmSync(guard.home, { recursive: true, force: true });
   });
-  const status = async () => (await guest.qmp("query-status")) as { status: string };
+  const runs = async () => ((await guest.qmp("query-status")) as { running: boolean }).running;
   await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
 
   await t.test("an untouched guest is watched, and nothing is found", async () => {
@@ -144,7 +144,7 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
     const ended = await guard.until(about("liveness", "new"), before);
     await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
     await guard.until(about("liveness", "resolved"), ended.sequence);
-    assert.equal((await status()).status, "running");
+    assert.equal(await runs(), true);
   });
 
   using attached = await attach(target);
@@ -156,7 +156,7 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
       editor.writePointer(table + SLOT * 8, attached.kernel.requireSymbol("commit_creds"));
       await guard.until(is("reaction", { reaction: "capture", state: "begun" }));
       await guard.end("SIGKILL");
-      assert.equal((await status()).status, "paused");
+      assert.equal(await runs(), false);
       guard.start();
       const { data } = await guard.until(is("reaction", { reaction: "capture", state: "done" }));
       const packages = readdirSync(guard.evidence);
@@ -165,7 +165,7 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
         [data["folder"]],
       );
       assert.deepEqual((await verifyPackage(String(data["folder"]))).faults, []);
-      assert.equal((await status()).status, "paused");
+      assert.equal(await runs(), false);
     },
   );
 
