@@ -1,6 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
-import { PointerCache } from "./pointer-cache.ts";
 import type { Field } from "./struct-window.ts";
 import { StructWindow } from "./struct-window.ts";
 
@@ -37,7 +36,9 @@ export type Capabilities = {
 /** NGROUPS_MAX (include/uapi/linux/limits.h). */
 const NGROUPS_MAX = 65_536;
 
-/** Decodes `struct cred`; each is read once, since hundreds of kernel threads share one. */
+const NO_GROUPS: readonly number[] = [];
+
+/** Decodes `struct cred`. */
 export class CredentialsDecoder {
   readonly #kernel: Kernel;
   readonly #window: StructWindow;
@@ -46,8 +47,6 @@ export class CredentialsDecoder {
   readonly #groupInfo: Field;
   readonly #groupCount: (info: GuestVirtual) => number;
   readonly #groupList: number;
-  readonly #known = new PointerCache<Credentials>();
-  readonly #knownGroups = new PointerCache<readonly number[]>();
 
   constructor(kernel: Kernel) {
     const window = new StructWindow(kernel, "cred");
@@ -78,13 +77,11 @@ export class CredentialsDecoder {
     this.#groupList = kernel.offset("group_info", "gid");
   }
 
-  /** The credentials at `cred`; remembered until `forget`. */
+  /** The credentials at `cred`. */
   decode(cred: GuestVirtual): Credentials {
-    const known = this.#known.get(cred);
-    if (known !== undefined) return known;
     this.#window.load(cred);
     const fields = this.#fields;
-    const credentials: Credentials = {
+    return {
       uid: fields.uid(),
       gid: fields.gid(),
       euid: fields.euid(),
@@ -104,24 +101,13 @@ export class CredentialsDecoder {
       },
       userNamespace: fields.userNamespace(),
     };
-    return this.#known.set(cred, credentials);
-  }
-
-  forget(): void {
-    this.#known.clear();
-    this.#knownGroups.clear();
   }
 
   #groups(info: GuestVirtual): readonly number[] {
-    const known = this.#knownGroups.get(info);
-    if (known !== undefined) return known;
     const count = this.#groupCount(info);
-    const bytes =
-      count > 0 && count <= NGROUPS_MAX
-        ? this.#kernel.space.bytes(info + this.#groupList, count * 4)
-        : undefined;
-    const groups = bytes === undefined ? [] : [...new Uint32Array(bytes.buffer)];
-    return this.#knownGroups.set(info, groups);
+    if (!(count > 0 && count <= NGROUPS_MAX)) return NO_GROUPS;
+    const bytes = this.#kernel.space.bytes(info + this.#groupList, count * 4);
+    return bytes === undefined ? NO_GROUPS : [...new Uint32Array(bytes.buffer)];
   }
 }
 

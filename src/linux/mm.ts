@@ -57,19 +57,20 @@ export class MemoryDescriptors {
   /** The exact sum, as percpu_counter_sum (lib/percpu_counter.c). */
   #perCpuCounters(): () => number {
     const { space } = this.#kernel;
+    const window = this.#window;
     const perCpu = new PerCpu(this.#kernel);
     const counters = RESIDENT.map((counter) => ({
-      count: this.#window.field(`rss_stat[${counter}].count`),
+      count: window.field(`rss_stat[${counter}].count`),
       pointer: this.#kernel.offset("mm_struct", `rss_stat[${counter}].counters`),
     }));
+    const cpus = perCpu.cpus.length;
     return () => {
       let pages = 0;
       for (const { count, pointer } of counters) {
+        const low = window.word(pointer);
+        const high = window.word(pointer + 4);
         pages += count();
-        const at = this.#window.address + pointer;
-        for (let cpu = 0; cpu < perCpu.cpus.length; cpu++) {
-          pages += space.i32(perCpu.follow(at, cpu));
-        }
+        for (let cpu = 0; cpu < cpus; cpu++) pages += space.i32(perCpu.locate(low, high, cpu));
       }
       return pages;
     };

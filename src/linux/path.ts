@@ -11,7 +11,13 @@ const MAX_COMPONENTS = 2048;
 const MAX_LENGTH = 16_384;
 const MAX_NAME = 255;
 
-type KnownPath = { readonly mnt: GuestVirtual; readonly text: string };
+/** A text, and what it was made of: a dentry that was freed and used anew has another name. */
+type KnownPath = {
+  readonly mnt: GuestVirtual;
+  readonly parent: GuestVirtual;
+  readonly hash: number;
+  readonly text: string;
+};
 
 /** Turns a `struct path` into text as the kernel's `d_path` does (fs/d_path.c). */
 export class Paths {
@@ -21,6 +27,7 @@ export class Paths {
   readonly #parent: Reader;
   readonly #name: Reader;
   readonly #nameLength: Reader;
+  readonly #hash: Reader;
   readonly #inode: Reader;
   readonly #operations: Reader;
   readonly #hashed: Reader;
@@ -43,6 +50,7 @@ export class Paths {
     this.#parent = kernel.reader("dentry", "d_parent");
     this.#name = kernel.reader("dentry", "d_name.name");
     this.#nameLength = kernel.reader("dentry", "d_name.len");
+    this.#hash = kernel.reader("dentry", "d_name.hash");
     this.#inode = kernel.reader("dentry", "d_inode");
     this.#operations = kernel.reader("dentry", "d_op");
     this.#hashed = kernel.reader("dentry", "d_hash.pprev");
@@ -63,11 +71,16 @@ export class Paths {
   text(path: GuestVirtual): string | undefined {
     const mnt = this.#mnt(path);
     const dentry = this.#dentry(path);
+    const parent = this.#parent(dentry);
+    const hash = this.#hash(dentry);
     const known = this.#known.get(dentry);
-    if (known !== undefined && known.mnt === mnt) return known.text;
-    const text = this.#syntheticName(mnt, dentry) ?? this.absolute(mnt, dentry);
+    if (known?.mnt === mnt && known.parent === parent && known.hash === hash) return known.text;
+    const made = this.#syntheticName(mnt, dentry);
+    const text = made ?? this.absolute(mnt, dentry);
     if (text === undefined || !this.#room.take(text.length)) return undefined;
-    return this.#known.set(dentry, { mnt, text }).text;
+    // Of a pipe or socket the name is its inode's, which the dentry's own name does not tell.
+    if (made === undefined) this.#known.set(dentry, { mnt, parent, hash, text });
+    return text;
   }
 
   /** Forgets names, which may change in a running guest. */
@@ -130,10 +143,12 @@ export class Paths {
 
   /** Directories repeat from file to file. */
   #directory(mnt: GuestVirtual, dentry: GuestVirtual): string | undefined {
+    const parent = this.#parent(dentry);
+    const hash = this.#hash(dentry);
     const known = this.#directories.get(dentry);
-    if (known !== undefined && known.mnt === mnt) return known.text;
+    if (known?.mnt === mnt && known.parent === parent && known.hash === hash) return known.text;
     const text = this.#prepend(mnt, dentry);
-    if (text !== undefined) this.#directories.set(dentry, { mnt, text });
+    if (text !== undefined) this.#directories.set(dentry, { mnt, parent, hash, text });
     return text;
   }
 

@@ -29,14 +29,14 @@ export class PerCpu {
     }));
   }
 
-  /** Where the pointer stored at `at` leads on the `index`th of `cpus`, or NaN. */
-  follow(at: GuestVirtual, index: number): GuestVirtual {
-    const { space } = this.#kernel;
+  /** Where the pointer with these halves leads on the `index`th of `cpus`, or NaN. */
+  locate(low: number, high: number, index: number): GuestVirtual {
     const offset = this.#offsets[index];
-    if (offset === undefined) return FAULT;
-    const low = space.u32(at) + offset.low;
-    const high = space.u32(at + 4) + offset.high + (low >= TWO_32 ? 1 : 0);
-    return high === high && low === low ? space.folding.fold(low >>> 0, high >>> 0) : FAULT;
+    const sum = low + offset.low;
+    const rest = high + offset.high + (sum >= TWO_32 ? 1 : 0);
+    return sum === sum && rest === rest
+      ? this.#kernel.space.folding.fold(sum >>> 0, rest >>> 0)
+      : FAULT;
   }
 }
 

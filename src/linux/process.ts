@@ -132,7 +132,8 @@ export class ProcessDecoder {
     let last: Process | undefined;
     for (let attempt = 0; attempt < (live ? ATTEMPTS : 1); attempt++) {
       if (attempt > 0) this.#kernel.refresh();
-      const identity = this.#identity(task);
+      if (!this.#window.load(task)) break;
+      const identity = this.#window.identity();
       const process = this.#read(task, budget);
       if (attempt > 0) this.#kernel.lookAgain();
       if (live && !this.#holds(task, identity)) continue;
@@ -144,23 +145,17 @@ export class ProcessDecoder {
     return undefined;
   }
 
-  /** What a task loses or changes on its way out; where all of it stays, so does the rest. */
   #identity(task: GuestVirtual): TaskIdentity {
     this.#window.load(task);
     return this.#window.identity();
   }
 
-  #holds(task: GuestVirtual, { pid, parent, mm, realCred, signal }: TaskIdentity): boolean {
-    const { fields } = this.#window;
-    return (
-      this.tasks.isListed(task) &&
-      this.#window.load(task) &&
-      fields.pid() === pid &&
-      fields.parent() === parent &&
-      fields.mm() === mm &&
-      fields.realCred() === realCred &&
-      fields.signal() === signal
-    );
+  #holds(task: GuestVirtual, identity: TaskIdentity): boolean {
+    // On a mapped source the window shows the task as it is now; a copy has to be made anew.
+    const { stable } = this.#kernel.memory;
+    const shown = this.#window.address === task && stable;
+    if (!shown && !this.#window.load(task)) return false;
+    return this.tasks.isListed(task) && this.#window.isStill(identity);
   }
 
   /** What the program was called with, out of its own memory; undefined where it is not in RAM. */
@@ -182,7 +177,6 @@ export class ProcessDecoder {
   /** What was remembered of the last list. */
   #forget(): void {
     this.paths.forget();
-    this.#credentials.forget();
     this.#namespaces.forget();
     this.#cgroups.forget();
     this.#signals.forget();
@@ -190,10 +184,9 @@ export class ProcessDecoder {
     this.#containers.clear();
   }
 
-  /** One reading of a task; undefined where it makes no sense, or changed on the way. */
+  /** One reading of the task that the window lies on; undefined where it makes no sense. */
   #read(task: GuestVirtual, budget: Budget): Process | undefined {
     const { fields } = this.#window;
-    if (!this.#window.load(task)) return undefined;
     const pid = fields.pid();
     const parent = fields.parent();
     const ppid = this.tasks.tgid(parent);
@@ -206,7 +199,7 @@ export class ProcessDecoder {
     const threadPid = fields.threadPid();
     const cssSet = fields.cssSet();
     const cgroup = this.#cgroups.path(cssSet);
-    const total = this.#totals.read(task, signal.threads, budget);
+    const total = signal.threads > 1 ? this.#totals.read(task, budget) : this.#window.ownTotal();
     const walk = { threads: signal.threads, budget };
     const mm = kthread ? 0 : this.#shared(fields.mm(), this.tasks.mm, task, walk);
     const program = mm < 0 ? this.#memory.decode(mm, total.pages) : undefined;

@@ -2,8 +2,10 @@ import type { GuestVirtual } from "../base/address.ts";
 import { FAULT } from "../base/address.ts";
 import { TASK_COMM_LEN, commTable } from "./comm.ts";
 import type { Kernel } from "./kernel.ts";
+import { RESIDENT } from "./mm.ts";
 import type { Field } from "./struct-window.ts";
 import { StructWindow } from "./struct-window.ts";
+import type { ThreadTotal } from "./thread-totals.ts";
 
 /** Members of a task that change or go when it ends, executes, or is used anew. */
 export type TaskIdentity = Readonly<
@@ -16,12 +18,21 @@ export class TaskWindow {
   readonly #window: StructWindow;
   readonly #kernel: Kernel;
   readonly #comm: number;
+  readonly #ownPages: readonly Field[];
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#window = new StructWindow(kernel, "task_struct");
     this.fields = taskFields(this.#window);
+    this.#ownPages = RESIDENT.flatMap(
+      (counter) => this.#window.fieldOf(`rss_stat.count[${counter}]`) ?? [],
+    );
     this.#comm = kernel.offset("task_struct", "comm");
+  }
+
+  /** The task that the window lies on. */
+  get address(): GuestVirtual {
+    return this.#window.address;
   }
 
   /** Lays the window on a task; false where it cannot be read. */
@@ -29,7 +40,7 @@ export class TaskWindow {
     return this.#window.load(task);
   }
 
-  /** By what it is known again. */
+  /** What a task loses or changes on its way out; where all of it stays, so does the rest. */
   identity(): TaskIdentity {
     const { pid, parent, mm, realCred, signal } = this.fields;
     return {
@@ -39,6 +50,25 @@ export class TaskWindow {
       realCred: realCred(),
       signal: signal(),
     };
+  }
+
+  /** Whether the task that the window lies on now is the one of that identity. */
+  isStill({ pid, parent, mm, realCred, signal }: TaskIdentity): boolean {
+    const { fields } = this;
+    return (
+      fields.pid() === pid &&
+      fields.parent() === parent &&
+      fields.mm() === mm &&
+      fields.realCred() === realCred &&
+      fields.signal() === signal
+    );
+  }
+
+  /** What a process of one thread has in all. */
+  ownTotal(): ThreadTotal {
+    let pages = 0;
+    for (const own of this.#ownPages) pages += own();
+    return { runtime: this.fields.runtime(), pages };
   }
 
   /** Its name. */
@@ -79,6 +109,7 @@ function taskFields(window: StructWindow) {
     staticPriority: field("static_prio"),
     priority: field("prio"),
     policy: field("policy"),
+    runtime: field("se.sum_exec_runtime"),
     ptrace: field("ptrace"),
     tracer: field("parent"),
     seccomp: window.fieldOf("seccomp.mode") ?? absent,

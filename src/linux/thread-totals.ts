@@ -27,12 +27,10 @@ export class ThreadTotals {
     );
   }
 
-  /** `threads` is how many the process has by its own account; one needs no walk. */
-  read(leader: GuestVirtual, threads: number, budget: Budget): ThreadTotal {
-    const group = threads > 1 ? this.#tasks.threads(leader, budget) : [leader];
+  read(leader: GuestVirtual, budget: Budget): ThreadTotal {
     let runtime = 0;
     let pages = 0;
-    for (const thread of group) {
+    for (const thread of this.#tasks.threads(leader, budget)) {
       runtime += this.#runtime(thread);
       for (const own of this.#pages) pages += own(thread);
     }
