@@ -33,12 +33,12 @@ export const define: CommandModule["define"] = (command, io) => {
     .action(async (target: string, names: readonly string[], options: Options) => {
       using guest = await attachWith(target, options);
       const { source } = typesOf(guest.kernel, options.module);
-      const ids = names.length === 0 ? namedTypes(btfOf(source)) : findTypes(source, names);
+      const ids = names.length === 0 ? listedTypes(source, options) : findTypes(source, names);
       if (options.json === true) {
         const rows = ids.map((id) => typeJson(source, id, names.length > 0));
         await writeDocument(io, "kvmsec.types/1", { ...documentHead(guest), types: rows });
       } else {
-        const text = names.length === 0 ? listed : options.raw === true ? recorded : declared;
+        const text = options.raw === true ? recorded : names.length === 0 ? listed : declared;
         for (const id of ids) {
           await write(io.stdout, `${printableLines(text(source, id, options))}\n`);
         }
@@ -52,6 +52,13 @@ function typesOf(kernel: Kernel, module: string | undefined): Types {
   const types = new ModuleTypes(kernel).of(module);
   if (typeof types !== "string") return types;
   throw usageError("KVMSEC_TYPES_NOT_FOUND", `The types of ${module} cannot be had: ${types}.`);
+}
+
+/** Raw, every record counts; else what has a name. */
+function listedTypes(source: TypeSource, { raw }: Options): number[] {
+  const btf = btfOf(source);
+  if (raw !== true) return namedTypes(btf);
+  return Array.from({ length: btf.typeCount - btf.firstId }, (_, index) => btf.firstId + index);
 }
 
 function btfOf(source: TypeSource): Btf {
