@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checks } from "../../src/checks/registry.ts";
+import { sweep } from "../../src/checks/sweep.ts";
+import { CodeOwners } from "../../src/linux/code-owner.ts";
+import { attach } from "../../src/vm/guest.ts";
+import { findKernelText } from "../../src/vm/kernel-file.ts";
+import { readProcessors } from "../../src/vm/processors.ts";
+import { bootTiny } from "../vm/harness/guest.ts";
+import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
+import { populate } from "../vm/harness/populate.ts";
+
+/** Kernels of other ages than those of the quick tests. */
+const guests = [
+  { release: "bullseye", flavour: "cloud" },
+  { release: "sid", flavour: "cloud" },
+] as const;
+
+for (const wish of guests) {
+  test(`a clean guest is silent: ${wish.release}/${wish.flavour}`, async (t) => {
+    const kernel = await debianKernel(wish);
+    await using guest = await bootTiny({ kernel, cpu: "max", cpus: 2, ram: "file" });
+    using attached = await attach(`pid:${guest.pid}`);
+    const text = findKernelText(attached, kernel.vmlinuz);
+    const processors = await readProcessors(attached);
+    const look = (ids?: readonly string[]) =>
+      sweep(
+        attached.kernel,
+        checks.filter(({ id }) => ids?.includes(id) ?? true),
+        { ...text, ...processors },
+      );
+
+    await t.test("no check finds anything, and all run to the end", () => {
+      const { findings, checks: results } = look();
+      assert.deepEqual(findings, []);
+      for (const { id, status, reason } of results) {
+        // No channel tells LSTAR.
+        if (id === "control-registers") assert.match(reason ?? "", /^LSTAR[^;]*$/);
+        else assert.equal(status, "pass", `${id}: ${reason}`);
+      }
+    });
+    await t.test("code of classic filters has an owner", async () => {
+      await populate(guest, ["odd-sockets"]);
+      assert.deepEqual(look(["kernel-pages"]).findings, []);
+      // Where they have no packs, each has pages of its own: the PTP classifier's, and a socket's.
+      if (Number.isFinite(attached.kernel.symbol("pack_list"))) return;
+      const { generated } = new CodeOwners(attached.kernel);
+      assert.ok(generated.filter(({ name }) => name === "bpf_classic").length >= 2);
+    });
+  });
+}
