@@ -1,6 +1,8 @@
 import { closeSync, ftruncateSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { KvmsecError, usageError } from "../base/errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { QmpConnection } from "../qmp/connection.ts";
 import { attach } from "../vm/guest.ts";
 import type { Home } from "../vm/home.ts";
 import { openImage } from "../vm/images.ts";
@@ -10,7 +12,7 @@ import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import { GuestCopy } from "./guest-copy.ts";
-import type { Inspect } from "./inspection.ts";
+import type { Inspect, Inspection } from "./inspection.ts";
 import { runJob } from "./job.ts";
 import type { Job } from "./job.ts";
 
@@ -55,14 +57,13 @@ async function save(
   await job.step("stop", { wasRunning: running });
   const start = performance.now();
   try {
-    await freeze(monitor);
-    await mustBeClean(home, guest, vm.config.image, inspect);
+    await freezeClean(home, guest, monitor, vm.config.image, inspect);
     await copyInto(guest, monitor, folder, job);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   } finally {
-    if (running) await resume(monitor);
+    await settleRun(monitor, running);
   }
   const pauseMs = performance.now() - start;
   const { accelerator } = vm.run;
@@ -70,17 +71,38 @@ async function save(
   return { state, pauseMs };
 }
 
-async function mustBeClean(
+/**
+ * Leaves the guest frozen at a moment that a sweep calls clean. A moment may look wrong only because
+ * it is one in the middle of something, such as the loading of a module, and a guest that stands
+ * still shows it for ever: so what was found has to be there in the running guest too.
+ */
+async function freezeClean(
   home: Home,
   { text, identity }: ControlledGuest,
+  monitor: QmpConnection,
   image: string,
   inspect: Inspect,
 ): Promise<void> {
+  const { vmlinuz } = openImage(home, image);
   using looked = await attach(`pid:${identity.pid}`);
-  const { verdict, reasons } = await inspect(looked, openImage(home, image).vmlinuz);
-  if (verdict === "clean") return;
+  for (let tries = 1; ; tries++) {
+    await freeze(monitor);
+    const still = await inspect(looked, vmlinuz);
+    if (still.verdict === "clean") return;
+    await resume(monitor);
+    const running = await inspect(looked, vmlinuz);
+    if (running.verdict !== "clean") throw notClean(text, running);
+    if (tries === MAX_TRIES) throw notClean(text, still);
+    await sleep(PAUSE_MS);
+  }
+}
+
+const MAX_TRIES = 5;
+const PAUSE_MS = 500;
+
+function notClean(text: string, { verdict, reasons }: Inspection): KvmsecError {
   const dirty = verdict === "tampered";
-  throw new KvmsecError(
+  return new KvmsecError(
     dirty ? "KVMSEC_CLEAN_STATE_DIRTY" : "KVMSEC_CLEAN_STATE_UNSURE",
     `${text} is not saved as clean: ${reasons.join("; ")}`,
     {
@@ -92,7 +114,7 @@ async function mustBeClean(
 
 async function copyInto(
   guest: ControlledGuest,
-  monitor: Parameters<GuestCopy["take"]>[0],
+  monitor: QmpConnection,
   folder: string,
   job: Job,
 ): Promise<void> {
@@ -107,4 +129,10 @@ async function copyInto(
   } finally {
     closeSync(fd);
   }
+}
+
+/** Leaves the guest as it was found: running, or standing still. */
+async function settleRun(monitor: QmpConnection, running: boolean): Promise<void> {
+  if (running) await resume(monitor);
+  else await freeze(monitor);
 }
