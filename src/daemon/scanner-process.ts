@@ -54,8 +54,12 @@ export class ScannerProcess implements Disposable {
 
   /** One sweep. Never rejects. A scanner that failed is ended, so that the next begins afresh. */
   async look(): Promise<ScanResult> {
-    this.#helper ??= new Helper("scanner", this.#order);
-    const reply = await this.#helper.ask<ScannerAnswer>({}, this.#limitMs);
+    const helper = (this.#helper ??= new Helper("scanner", this.#order));
+    const reply = await helper.ask<ScannerAnswer>({}, this.#limitMs);
+    if (this.#helper !== helper) {
+      // It was `reset` that ended it.
+      return this.#failed(false, "KVMSEC_GUEST_REBOOTED", "The guest boots anew.");
+    }
     if (reply.ended !== undefined) {
       return this.#failed(true, "KVMSEC_SCANNER_ENDED", reply.ended);
     }
