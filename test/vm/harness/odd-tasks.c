@@ -116,6 +116,21 @@ static void jailed(void)
 	exec_ready("/bin/program", argv);
 }
 
+/* Its program is a file of an overlay, whose pages are another filesystem's. */
+static void overlaid(void)
+{
+	char *argv[] = { "overlaid", NULL };
+
+	must(mkdir("/tmp/lower", 0755), "mkdir");
+	must(mkdir("/tmp/overlay", 0755), "mkdir");
+	must(mkdir("/dev/shm/upper", 0755), "mkdir");
+	must(mkdir("/dev/shm/work", 0755), "mkdir");
+	copy_self("/tmp/lower/program");
+	must(mount("overlay", "/tmp/overlay", "overlay", 0,
+		   "lowerdir=/tmp/lower,upperdir=/dev/shm/upper,workdir=/dev/shm/work"), "overlay");
+	exec_ready("/tmp/overlay/program", argv);
+}
+
 static void logged_in(void)
 {
 	int fd = open("/proc/self/loginuid", O_WRONLY);
@@ -236,6 +251,7 @@ int main(int argc, char **argv)
 	scenario("detached_mount", detached_mount);
 	scenario("deleted_directory", deleted_directory);
 	scenario("jailed", jailed);
+	scenario("overlaid", overlaid);
 	scenario("logged_in", logged_in);
 	scenario("batch", batch);
 	scenario("idle_policy", idle_policy);

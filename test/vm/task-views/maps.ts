@@ -51,6 +51,7 @@ export async function unusualMappingsAreShown(
   assert.ok(of("churned_mappings").length > 1000);
   assert.equal(of("rare_mappings").at(-1)?.path, "[vsyscall]");
   assert.ok(of("leaderless").some(({ path }) => path === "/usr/sbin/odd-processes"));
+  assert.ok(of("overlaid").some(({ path }) => path === "/tmp/overlay/program"));
   const high = of("rare_mappings").filter(({ start }) => start > 2 ** 47);
   assert.equal(high.length, kernel.identity.levels === 5 ? 2 : 0);
 }
