@@ -1,8 +1,10 @@
+import { residentBytes } from "../arch/x86/resident.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import { Files } from "./file.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { UserMemory } from "./user-memory.ts";
 import { VmaLists } from "./vma-list.ts";
 
 /** Bits of vm_flags (include/linux/mm.h), unchanged since 2.6. */
@@ -30,6 +32,8 @@ export type Mapping = {
   readonly inode: number;
   /** A file's path, or `[heap]`, `[stack]`, `[vdso]`, `[anon:name]` …; undefined for plain memory. */
   readonly path: string | undefined;
+  /** Bytes of it in RAM; only where that was asked for. */
+  readonly rss?: number;
   /** The vm_area_struct. */
   readonly vma: GuestVirtual;
 };
@@ -39,6 +43,7 @@ export class Mappings {
   readonly lists: VmaLists;
   readonly files: Files;
   readonly #kernel: Kernel;
+  readonly #userMemory: UserMemory;
   readonly #flags: Reader;
   readonly #pageOffset: Reader;
   readonly #file: Reader;
@@ -58,6 +63,7 @@ export class Mappings {
     this.#kernel = kernel;
     this.files = files;
     this.lists = new VmaLists(kernel);
+    this.#userMemory = new UserMemory(kernel);
     this.#flags = vma("vm_flags");
     this.#pageOffset = vma("vm_pgoff");
     this.#file = vma("vm_file");
@@ -98,6 +104,18 @@ export class Mappings {
     const count = this.lists.count(mm);
     problem?.(`of ${count} mappings at ${this.#kernel.format(mm)} ${best.length} could be read`);
     return this.#withGate(best, mm);
+  }
+
+  /** The same mappings with how much of each is in RAM, by the process's page tables. */
+  withResident(mm: GuestVirtual, mappings: readonly Mapping[], budget: Budget): Mapping[] {
+    const tables = this.#userMemory.space(mm)?.tables;
+    return mappings.map((mapping) => ({
+      ...mapping,
+      rss:
+        tables === undefined || mapping.start < 0
+          ? Number.NaN
+          : residentBytes(this.#kernel.memory, tables, mapping, budget),
+    }));
   }
 
   /** Those that are still `mm`'s, and begin where the one before has ended, or later. */

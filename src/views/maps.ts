@@ -8,8 +8,11 @@ import type { View } from "./view.ts";
 /** A mapping and whose it is. */
 export type MappingRow = Mapping & { readonly pid: number; readonly comm: string };
 
+/** With `rss` each mapping tells how much of it is in RAM. */
+export type MappingOptions = ProcessSelection & { readonly rss?: boolean };
+
 /** What processes have mapped, line by line as in /proc/PID/maps. */
-export const maps: View<MappingRow, ProcessSelection> = {
+export const maps: View<MappingRow, MappingOptions> = {
   schema: "kvmsec.maps/1",
   list: "mappings",
   *read(kernel, options, problem) {
@@ -22,7 +25,8 @@ export const maps: View<MappingRow, ProcessSelection> = {
       const pid = tasks.pid(leader);
       const comm = tasks.comm(leader) ?? "?";
       const faults: string[] = [];
-      const rows = mappings.all(mm, budget, (reason) => faults.push(reason));
+      const all = mappings.all(mm, budget, (reason) => faults.push(reason));
+      const rows = options.rss === true ? mappings.withResident(mm, all, budget) : all;
       kernel.lookAgain();
       // A process that has exited meanwhile took its mappings with it.
       if (heldByGroup(tasks, leader, tasks.mm, budget) !== mm || !tasks.isListed(leader)) continue;

@@ -1,8 +1,7 @@
-import type { ProcessSelection } from "../../linux/process-selection.ts";
 import { maps } from "../../views/maps.ts";
-import type { MappingRow } from "../../views/maps.ts";
+import type { MappingOptions, MappingRow } from "../../views/maps.ts";
 import type { CommandModule } from "../command.ts";
-import { addressText } from "../output.ts";
+import { addressText, sizeText } from "../output.ts";
 import { pidOption } from "../pid-option.ts";
 import type { Column } from "../table.ts";
 import { defineView } from "../view.ts";
@@ -20,8 +19,16 @@ const columns: readonly Column<MappingRow>[] = [
   { title: "PATH", value: (row) => row.path, shrink: 16 },
 ];
 
+const resident: Column<MappingRow> = {
+  title: "RSS",
+  value: (row) => sizeText(row.rss ?? Number.NaN),
+  align: "right",
+};
+
 /** `kvmsec maps`: what the guest's processes have mapped. */
 export const define: CommandModule["define"] = (command, io) => {
-  command.addOption(pidOption());
-  defineView<MappingRow, ViewOptions & ProcessSelection>(command, io, maps, () => columns);
+  command.addOption(pidOption()).option("--rss", "with how much of each mapping is in memory");
+  defineView<MappingRow, ViewOptions & MappingOptions>(command, io, maps, (options) =>
+    options.rss === true ? [...columns.slice(0, 5), resident, ...columns.slice(5)] : columns,
+  );
 };

@@ -55,3 +55,27 @@ export async function unusualMappingsAreShown(
   const high = of("rare_mappings").filter(({ start }) => start > 2 ** 47);
   assert.equal(high.length, kernel.identity.levels === 5 ? 2 : 0);
 }
+
+/** How much of each mapping is in memory is what /proc/PID/smaps says. */
+export async function residentPartsAreThoseOfProc(guest: Guest, kernel: Kernel): Promise<void> {
+  await agree(
+    async () => {
+      const proc = await readProc(guest, "smaps");
+      return proc.pids.flatMap((pid) =>
+        (proc.text(`${pid}/smaps`) ?? "")
+          .split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)
+          .filter((block) => block !== "" && !block.includes("[vsyscall]") && pid !== 1)
+          .map((block) => {
+            const [range] = block.split(" ");
+            return `${pid} ${range} ${Number(/^Rss: +(\d+) kB$/m.exec(block)?.[1]) * 1024}`;
+          }),
+      );
+    },
+    () =>
+      readAll(maps, kernel, { rss: true })
+        .filter((row) => row.comm !== "leaderless" && row.start >= 0 && row.pid !== 1)
+        .toSorted((a, b) => a.pid - b.pid)
+        .map((row) => `${row.pid} ${mapsLine(kernel, row).split(" ")[0]} ${row.rss}`),
+    "resident parts",
+  );
+}

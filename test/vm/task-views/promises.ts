@@ -5,7 +5,11 @@ import {
 } from "./cgroups.ts";
 import { inodesAreThoseOfStat, openFilesAreThoseOfProc, threadsOwnFilesAreShown } from "./files.ts";
 import type { TaskViewTest } from "./guest.ts";
-import { mappingsAreThoseOfProc, unusualMappingsAreShown } from "./maps.ts";
+import {
+  mappingsAreThoseOfProc,
+  residentPartsAreThoseOfProc,
+  unusualMappingsAreShown,
+} from "./maps.ts";
 import {
   leaderlessProcessesHaveTheirProgram,
   measuresAreThoseOfProc,
@@ -28,6 +32,7 @@ export const promises: readonly (readonly [string, TaskViewTest])[] = [
   ["a thread stands for its process", aThreadStandsForItsProcess],
   ["mappings are those of /proc", mappingsAreThoseOfProc],
   ["unusual mappings are shown", unusualMappingsAreShown],
+  ["resident parts of mappings are those of /proc", residentPartsAreThoseOfProc],
   ["open files are those of /proc", openFilesAreThoseOfProc],
   ["inodes are those of stat", inodesAreThoseOfStat],
   ["threads' own files are shown", threadsOwnFilesAreShown],
