@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Sweep } from "../checks/sweep.ts";
 import { decide, matches } from "../policy/decide.ts";
 import type { Sighting } from "../policy/decide.ts";
+import { destructive } from "../policy/schema.ts";
 import { FindingLives } from "./finding-life.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { stillRuns } from "./guarded-guest.ts";
@@ -88,11 +89,14 @@ export class GuestGuard implements Disposable {
     await sleep(LAST_WORDS_MS);
     const { shutdown, panicked } = this.#monitor?.ending ?? {};
     const heard = this.#monitor?.heard === true;
-    const ordered = shutdown !== undefined && panicked !== true;
-    const how = panicked
-      ? "the guest's kernel panicked"
-      : (shutdown ??
-        (heard ? "QEMU ended without SHUTDOWN" : "QEMU ended; nobody heard its monitor"));
+    const own = this.#endedByGuard();
+    const ordered = own || (shutdown !== undefined && panicked !== true);
+    const how = own
+      ? "the guard ended it"
+      : panicked
+        ? "the guest's kernel panicked"
+        : (shutdown ??
+          (heard ? "QEMU ended without SHUTDOWN" : "QEMU ended; nobody heard its monitor"));
     const facts = { run: this.guest.run, ordered, how };
     const log = ordered ? {} : { log: lastLines(this.guest.log) };
     this.#context.tell("guest-ended", this.guest, { ...facts, ...log });
@@ -169,6 +173,14 @@ export class GuestGuard implements Disposable {
     if (crashed) this.#context.tell("scanner-ended", this.guest, facts);
     else if (code !== this.#told) this.#context.tell("sweep-failed", this.guest, facts);
     this.#told = code;
+  }
+
+  /** Whether one of the guard's own reactions was to end this run, and did. */
+  #endedByGuard(): boolean {
+    return this.#context.recall.decisions.some(
+      ({ decision, done }) =>
+        decision.run === this.guest.run && [...destructive].some((one) => done.has(one)),
+    );
   }
 
   #isUnsure(): boolean {

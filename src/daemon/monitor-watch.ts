@@ -14,6 +14,7 @@ export class MonitorWatch implements Disposable {
   readonly #onReset: () => void;
   #connection: QmpConnection | undefined;
   #busy = false;
+  #over = false;
   #heard = false;
   #shutdown: string | undefined;
   #panicked = false;
@@ -38,6 +39,7 @@ export class MonitorWatch implements Disposable {
     this.#busy = true;
     try {
       const connection = await connectQmp(this.#path);
+      if (this.#over) return connection.close();
       this.#connection = connection;
       this.#heard = true;
       void connection.ended.then(() => (this.#connection = undefined));
@@ -52,6 +54,7 @@ export class MonitorWatch implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#over = true;
     this.#connection?.close();
   }
 }

@@ -11,6 +11,8 @@ export type RecordedDecision = {
   readonly decision: Decision;
   /** Reactions that were done, failed or given up. */
   readonly settled: Set<Reaction>;
+  /** Those of them that were done. */
+  readonly done: Set<Reaction>;
   /** Folders of captures that were begun. */
   readonly folders: Map<Reaction, string>;
 };
@@ -65,7 +67,13 @@ export class Recall {
       held: Held[];
     };
     const decision = { at: new Date(event.at), rule, guest, run, findings, reactions, held };
-    this.#decisions.push({ number, decision, settled: new Set(), folders: new Map() });
+    this.#decisions.push({
+      number,
+      decision,
+      settled: new Set(),
+      done: new Set(),
+      folders: new Map(),
+    });
     if (this.#decisions.length > KEPT_DECISIONS) this.#decisions.shift();
   }
 
@@ -80,6 +88,9 @@ export class Recall {
     if (record === undefined) return;
     if (state === "begun") {
       if (folder !== undefined) record.folders.set(reaction, folder);
-    } else record.settled.add(reaction);
+      return;
+    }
+    record.settled.add(reaction);
+    if (state === "done") record.done.add(reaction);
   }
 }

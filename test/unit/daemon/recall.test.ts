@@ -55,6 +55,7 @@ test("what a decision still leaves to do is known, and where a capture was to go
   );
   const [record] = decisions;
   assert.deepEqual([...(record?.settled ?? [])], ["freeze"]);
+  assert.deepEqual([...(record?.done ?? [])], ["freeze"]);
   assert.equal(record?.folders.get("capture"), "/e/1");
   assert.deepEqual(record?.decision.reactions, ["freeze", "capture"]);
 });
