@@ -31,7 +31,8 @@ export const files: View<FileRow, ProcessSelection> = {
         const faults: string[] = [];
         const rows = [...openFiles.all(table, budget, (reason) => faults.push(reason))];
         kernel.lookAgain();
-        // A thread that has exited meanwhile closed its files.
+        // A process that has ended meanwhile, and its memory may be another's, closed its files.
+        if (!tasks.isListed(leader) || tasks.pid(leader) !== pid) break;
         if (tasks.files(task) !== table || !tasks.isThreadListed(task)) continue;
         for (const fault of faults) problem(`process ${pid}: ${fault}`);
         for (const row of rows) yield { pid, tid, comm, ...row };

@@ -29,7 +29,8 @@ export const maps: View<MappingRow, MappingOptions> = {
       const rows = options.rss === true ? mappings.withResident(mm, all, budget) : all;
       kernel.lookAgain();
       // A process that has exited meanwhile took its mappings with it.
-      if (heldByGroup(tasks, leader, tasks.mm, budget) !== mm || !tasks.isListed(leader)) continue;
+      if (!tasks.isListed(leader) || tasks.pid(leader) !== pid) continue;
+      if (heldByGroup(tasks, leader, tasks.mm, budget) !== mm) continue;
       for (const fault of faults) problem(`process ${pid}: ${fault}`);
       for (const row of rows) yield { pid, comm, ...row };
     }

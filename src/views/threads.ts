@@ -1,6 +1,7 @@
 import { selectProcesses } from "../linux/process-selection.ts";
 import type { ProcessSelection } from "../linux/process-selection.ts";
 import { Tasks } from "../linux/task.ts";
+import { groupThreads } from "../linux/thread-group.ts";
 import { ThreadDecoder } from "../linux/thread.ts";
 import type { Thread } from "../linux/thread.ts";
 import type { View } from "./view.ts";
@@ -14,12 +15,7 @@ export const threads: View<Thread, ProcessSelection> = {
     const decoder = new ThreadDecoder(kernel, tasks);
     const budget = kernel.budget();
     for (const leader of selectProcesses(tasks, options, budget, problem)) {
-      const tgid = tasks.pid(leader);
-      for (const task of tasks.threads(leader, budget, problem)) {
-        const thread = decoder.decode(task);
-        // Freed, and perhaps used again, while it was read: it has exited.
-        if (thread?.tgid === tgid && tasks.isThreadListed(task)) yield thread;
-      }
+      yield* groupThreads(kernel, { tasks, decoder }, leader, budget, problem);
     }
   },
   json: ({ task, stack, stackPointer, ...row }, kernel) => ({

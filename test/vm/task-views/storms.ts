@@ -25,8 +25,8 @@ export async function viewsHoldInStorms(
   kernel: Kernel,
   population: Population,
 ): Promise<void> {
-  const before = readAll(ps, kernel, {});
-  const quiet = before.filter(({ pid }) => [...population.values()].includes(pid)).map(lasting);
+  const before = await settled(kernel, population);
+  const quiet = before.filter(({ pid }) => isQuiet(pid, population)).map(lasting);
   const calm = {
     quiet,
     comms: new Set(before.map(({ comm }) => comm)),
@@ -52,6 +52,25 @@ export async function viewsHoldInStorms(
     }
   }
   assert.ok(seen.size > before.length + ROUNDS, `${seen.size - before.length} tasks passed by`);
+}
+
+function isQuiet(pid: number, population: Population): boolean {
+  return [...population.values()].includes(pid);
+}
+
+/** The processes when those of the population are what they were to become. */
+async function settled(kernel: Kernel, population: Population): Promise<ProcessRow[]> {
+  const look = (): ProcessRow[] => readAll(ps, kernel, {});
+  const quiet = (rows: ProcessRow[]): string =>
+    JSON.stringify(rows.filter(({ pid }) => isQuiet(pid, population)).map(lasting));
+  let before = look();
+  for (let same = 0; same < 5;) {
+    await sleep(100);
+    const after = look();
+    same = quiet(after) === quiet(before) ? same + 1 : 0;
+    before = after;
+  }
+  return before;
 }
 
 type Calm = {
