@@ -1,4 +1,5 @@
 const CLOCK_EVERY = 1024;
+const PATIENCE = 250;
 
 /**
  * What a walk through hostile memory may cost: steps and time. A walk that runs out stops where
@@ -9,9 +10,12 @@ export class Budget {
   readonly #deadline: number;
   #untilClock = CLOCK_EVERY;
   #whole: Budget | undefined;
+  #patience: number;
 
-  constructor(steps = 4_000_000, milliseconds = 10_000) {
+  /** `patience`: how long it may be waited for the guest in all, in milliseconds. */
+  constructor(steps = 4_000_000, milliseconds = 10_000, patience = PATIENCE) {
     this.#steps = steps;
+    this.#patience = patience;
     this.#deadline = performance.now() + milliseconds;
   }
 
@@ -20,6 +24,17 @@ export class Budget {
     const part = new Budget(steps, Number.POSITIVE_INFINITY);
     part.#whole = this;
     return part;
+  }
+
+  /**
+   * Waits a moment for the guest, whose processor may have been taken off this machine's in the
+   * middle of a change; while there is patience left. A guest full of damage shall not hold us.
+   */
+  wait(milliseconds: number): void {
+    if (this.#whole !== undefined) return this.#whole.wait(milliseconds);
+    if (this.#patience < milliseconds) return;
+    this.#patience -= milliseconds;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
   }
 
   /** Takes one step; false when nothing is left. */

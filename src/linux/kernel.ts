@@ -82,6 +82,12 @@ export class Kernel {
     return first === idle || this.reader("task_struct", "real_parent")(first) === idle;
   }
 
+  /** Before a running guest is looked at once more: the more often, the longer it is waited for. */
+  lookLater(attempt: number, budget: Budget): void {
+    if (this.memory.live && attempt > 2) budget.wait(2 ** (attempt - 3));
+    this.refresh();
+  }
+
   /** Address of a symbol, NaN where the kernel has none. */
   symbol(name: string): GuestVirtual {
     return this.symbols.address(name);

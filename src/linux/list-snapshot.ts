@@ -27,7 +27,7 @@ export function listSnapshot(
 ): GuestVirtual[] {
   let walk = walkOnce(kernel, head, budget, true);
   for (let attempt = 1; walk.fault !== undefined && attempt < ATTEMPTS; attempt++) {
-    kernel.refresh();
+    kernel.lookLater(attempt, budget);
     walk = walkOnce(kernel, head, budget, attempt < ATTEMPTS - 1);
   }
   if (walk.fault !== undefined) problem?.(walk.fault);

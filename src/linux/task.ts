@@ -99,9 +99,12 @@ export class Tasks {
     return this.#threadCount(this.signal(task));
   }
 
-  /** Whether a leader is on the task list now; else it has exited and its memory may be another's. */
+  /**
+   * Whether a leader is on the task list now; else it has exited and its memory may be another's.
+   * Its own leader it has to be as well: something else that lies there may be on a list too.
+   */
   isListed(leader: GuestVirtual): boolean {
-    return isLinked(this.kernel, leader + this.#tasksLink);
+    return this.groupLeader(leader) === leader && isLinked(this.kernel, leader + this.#tasksLink);
   }
 
   /** Whether a thread is in its group now. */

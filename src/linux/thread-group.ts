@@ -21,7 +21,7 @@ export function groupThreads(
 ): Thread[] {
   let sure: Thread[] = [];
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) kernel.refresh();
+    if (attempt > 0) kernel.lookLater(attempt, budget);
     const tgid = tasks.pid(leader);
     const rows = tasks
       .threads(leader, budget, problem)

@@ -92,7 +92,7 @@ export class Mappings {
   all(mm: GuestVirtual, budget: Budget, problem?: (reason: string) => void): Mapping[] {
     let best: Mapping[] = [];
     for (let attempt = 0; attempt < ATTEMPTS && !budget.exhausted; attempt++) {
-      if (attempt > 0) this.#kernel.refresh();
+      if (attempt > 0) this.#kernel.lookLater(attempt, budget);
       const rows = this.lists.areas(mm, budget).map((vma) => this.decode(vma, mm));
       this.#kernel.lookAgain();
       const sound = this.#ascending(mm, rows);

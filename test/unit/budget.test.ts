@@ -26,3 +26,10 @@ test("a part ends by itself, and is paid by the whole", () => {
 test("time ends it too", () => {
   assert.ok(steps(new Budget(1_000_000, 0)) < 2000);
 });
+
+test("patience is limited, and the whole's", (t) => {
+  const waits = t.mock.method(Atomics, "wait", () => "timed-out");
+  const budget = new Budget(10, 10_000, 5);
+  for (let turn = 0; turn < 100; turn++) budget.part(5).wait(2);
+  assert.equal(waits.mock.callCount(), 2);
+});

@@ -24,7 +24,7 @@ export function viewsSurviveDamage(
 ): { readonly pages: number; readonly problems: number } {
   const ram = new HostileRam(memory);
   const kernel = openKernel(ram);
-  kernel.budget = () => new Budget(STEPS, Number.POSITIVE_INFINITY);
+  kernel.budget = () => new Budget(STEPS, Number.POSITIVE_INFINITY, 0);
   const pages = ram.watch(() => views.forEach((view) => readThrough(view, kernel)));
   const healthy = views.map((view) => readThrough(view, kernel));
   let problems = 0;
