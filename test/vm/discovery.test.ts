@@ -51,7 +51,7 @@ for (const shape of guestMatrix("small")) {
       await assertLayout(guest, kernel);
     });
 
-    await t.test("the cache gives the same symbols after another slide", () => {
+    await t.test("the cache gives the same symbols again", () => {
       const folder = mkdtempSync(join(tmpdir(), "kvmsec-cache-"));
       try {
         const cache = new FileSymbolCache(folder);
