@@ -1,9 +1,9 @@
 /** Folders where anybody may write, or that are gone after a boot. */
-const VOLATILE = /^\/(tmp|var\/tmp|dev\/shm|dev\/mqueue|run\/user|home|run\/lock|var\/lock)\//;
+const VOLATILE = /^\/(tmp|var\/tmp|run\/user|home|run\/lock|var\/lock)\//;
 
 /** Whether a path lies where no distribution and no administrator installs programs. */
 export function isVolatilePath(path: string): boolean {
-  return VOLATILE.test(path) || (path.startsWith("/dev/") && !path.startsWith("/dev/shm/"));
+  return VOLATILE.test(path) || path.startsWith("/dev/");
 }
 
 /** The path without the kernel's mark for an unlinked file. */
