@@ -2,6 +2,9 @@ import type { Kernel } from "../linux/kernel.ts";
 import type { Report } from "./finding.ts";
 import type { SweepFacts } from "./sweep-facts.ts";
 
+/** What several checks judge, each in its own way. */
+export type SharedEvidence = "kernel text" | "kernel rodata" | "module list" | "module text";
+
 /** A read-only look at one thing that an intruder changes: one file of this folder. */
 export type Check = {
   /** Kebab-case; names the page docs/findings/ID.md. */
@@ -11,6 +14,11 @@ export type Check = {
   /** What it reads of the guest. */
   readonly reads: string;
   readonly attack: readonly string[];
+  /**
+   * What it judges that other checks judge too, such as `kernel text`: one edit of that makes all of
+   * them speak, so their agreement says no more than one of them. Left out where nobody else does.
+   */
+  readonly shares?: readonly SharedEvidence[];
   /** What it cannot see. */
   readonly limits: string;
   /** Run seldom in a schedule, or when the pages it reads have changed. */

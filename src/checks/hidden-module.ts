@@ -8,6 +8,7 @@ export const hiddenModule: Check = {
   proves: "The module list, /sys/module and the tree of module addresses hold the same modules.",
   reads: "modules, module_kset, mod_tree",
   attack: ["T1014", "T1547.006"],
+  shares: ["module list"],
   limits:
     "A module that is taken out of all of them shows in kernel-pages, as executable memory that belongs to nobody.",
   run(context) {

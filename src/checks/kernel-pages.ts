@@ -17,6 +17,7 @@ export const kernelPages: Check = {
     "No kernel page is writable and executable, every executable one belongs to the kernel, a module or code that the kernel is known to have made, and no writable mapping leads to kernel text.",
   reads: "the kernel half of the page tables; modules; BPF, ftrace and kprobe code",
   attack: ["T1014", "T1547.006"],
+  shares: ["module list"],
   limits:
     "Sees the tables of init_mm: code that is only mapped in one process's own kernel half is not among them.",
   run(context) {

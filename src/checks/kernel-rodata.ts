@@ -30,6 +30,7 @@ export const kernelRodata: Check = {
     "The kernel's constant data (operation tables, system-call tables, exported symbols, exception table) are those of the kernel file.",
   reads: ".rodata and the other read-only sections, without what is read-only only after boot",
   attack: ["T1014"],
+  shares: ["kernel rodata"],
   limits:
     "Needs the kernel file. Data that boot fills in and then protects (__ro_after_init) are left to the checks of what they hold.",
   run(context) {

@@ -18,6 +18,7 @@ export const kernelText: Check = {
     "Each byte of kernel text is that of the kernel file after relocation, or one of the forms that the kernel's own patching leaves at that very place.",
   reads: "the kernel's .text, and its file by build id",
   attack: ["T1014"],
+  shares: ["kernel text"],
   limits:
     "Needs the kernel file. A patch that stands for a while and is taken back between two looks is not seen.",
   run(context) {

@@ -55,3 +55,10 @@ export const checks: readonly Check[] = [
   bpf,
   socketFilters,
 ];
+
+const shares = new Map(checks.map((check) => [check.id, check.shares ?? []]));
+
+/** What the check of that id shares with others (`Check.shares`); nothing where it is not known. */
+export function sharesOf(id: string): readonly string[] {
+  return shares.get(id) ?? [];
+}

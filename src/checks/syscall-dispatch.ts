@@ -23,6 +23,7 @@ export const syscallDispatch: Check = {
     "The code that dispatches system calls leads, for each number, to the start of a handler, and to the one that the kernel's table names for that number.",
   reads: "the code of x64_sys_call, ia32_sys_call and x32_sys_call; sys_call_table",
   attack: ["T1014"],
+  shares: ["kernel text", "kernel rodata"],
   limits:
     "Follows comparisons and calls as compilers write them; what it cannot follow it reports as unseen. The entry code before the dispatcher is for kernel-text.",
   run(context) {

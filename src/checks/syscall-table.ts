@@ -19,6 +19,7 @@ export const syscallTable: Check = {
   proves: "Every slot of the native, ia32 and x32 system-call tables holds the start of a handler.",
   reads: "sys_call_table, ia32_sys_call_table, x32_sys_call_table",
   attack: ["T1014"],
+  shares: ["kernel rodata"],
   limits:
     "Handlers swapped for one another inside the table need the kernel file or a baseline; patched handlers are kernel-text's.",
   run(context) {

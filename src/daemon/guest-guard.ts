@@ -1,5 +1,6 @@
 import { openSync, closeSync, fstatSync, readSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { sharesOf } from "../checks/registry.ts";
 import type { Sweep } from "../checks/sweep.ts";
 import { decide, matches } from "../policy/decide.ts";
 import type { Sighting } from "../policy/decide.ts";
@@ -140,6 +141,7 @@ export class GuestGuard implements Disposable {
         run,
         open: this.#lives.open.map((finding) => ({
           ...finding,
+          shares: sharesOf(finding.check),
           since: this.#since.get(finding.id) ?? now,
         })),
         sightings: this.#sightings,

@@ -1,3 +1,4 @@
+import { independentWitnesses } from "./independence.ts";
 import { rulesOf } from "./profiles.ts";
 import { confidences, destructive, severities } from "./schema.ts";
 import type { Policy, Reaction, Rule } from "./schema.ts";
@@ -6,6 +7,8 @@ import type { Policy, Reaction, Rule } from "./schema.ts";
 export type PolicyFinding = {
   readonly id: string;
   readonly check: string;
+  /** See `independentWitnesses`. */
+  readonly shares?: readonly string[];
   readonly severity: (typeof severities)[number];
   readonly confidence: (typeof confidences)[number];
   /** When it was found, or found again after it was gone: what was decided before counts no more. */
@@ -76,7 +79,7 @@ function meeting(rule: Rule, situation: Situation, now: Date): PolicyFinding[] {
       (repeated === undefined ||
         seen(situation, finding.id, now, repeated.within) >= repeated.times),
   );
-  return checksOf(met) >= (agreement ?? 1) ? met : [];
+  return independentWitnesses(met) >= (agreement ?? 1) ? met : [];
 }
 
 function one(
@@ -150,12 +153,12 @@ function obstacle(
 
 const EVER = Number.POSITIVE_INFINITY;
 
-/** Two checks agree, or one that is sure of itself said so in two sweeps. */
+/** Two independent checks agree, or one that is sure of itself said so in two sweeps. */
 function isStrong(situation: Situation, met: readonly PolicyFinding[], now: Date): boolean {
   const sure = met.some(
     ({ id, confidence }) => confidence === "high" && seen(situation, id, now, EVER) >= 2,
   );
-  return sure || checksOf(met.filter(({ confidence }) => confidence !== "low")) >= 2;
+  return sure || independentWitnesses(met.filter(({ confidence }) => confidence !== "low")) >= 2;
 }
 
 function toldBefore(
@@ -181,10 +184,6 @@ function inMaintenance({ maintenance }: Policy, guest: string, now: Date): boole
 
 function seen({ sightings }: Situation, id: string, now: Date, within: number): number {
   return sightings.filter((one) => one.id === id && +now - +one.at <= within).length;
-}
-
-function checksOf(findings: readonly PolicyFinding[]): number {
-  return new Set(findings.map(({ check }) => check)).size;
 }
 
 function rank<Grade extends string>(order: readonly Grade[], value: Grade, least: Grade): boolean {

@@ -42,7 +42,9 @@ const condition = z
       .strictObject({ times: count, within: duration })
       .optional()
       .describe("The same finding seen by so many sweeps in so long a time"),
-    agreement: count.optional().describe("So many different checks have such a finding at once"),
+    agreement: count
+      .optional()
+      .describe("So many checks that do not depend on each other have such a finding at once"),
   })
   .describe("All of it must hold; what is left out always holds");
 

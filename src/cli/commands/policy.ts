@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { sharesOf } from "../../checks/registry.ts";
 import { loadConfig } from "../../daemon/config.ts";
 import { decide } from "../../policy/decide.ts";
 import { loadYaml } from "../../policy/load.ts";
@@ -40,7 +41,11 @@ export const define: CommandModule["define"] = (command, io) => {
     .action(async (path: string, options: Options) => {
       const { target, findings } = loadYaml(report, readText(path), path);
       const now = new Date();
-      const open = findings.map((finding) => ({ ...finding, since: now }));
+      const open = findings.map((finding) => ({
+        ...finding,
+        shares: sharesOf(finding.check),
+        since: now,
+      }));
       const sightings = open.flatMap(({ id }) =>
         Array.from({ length: options.sweeps }, () => ({ id, at: now })),
       );

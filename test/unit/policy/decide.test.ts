@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { sharesOf } from "../../../src/checks/registry.ts";
 import { decide, matches } from "../../../src/policy/decide.ts";
 import type { Decision, PolicyFinding, Situation } from "../../../src/policy/decide.ts";
 import {
@@ -79,6 +80,21 @@ test("two checks that agree need no second sweep; one weak signal does nothing",
   assert.deepEqual(done(decide(policy, situation([weak], 9), at(10))), ["alert"]);
   const twins = [critical, { ...critical, id: "syscall-table-2" }];
   assert.deepEqual(done(decide(policy, situation(twins), at(1))), ["alert"]);
+});
+
+function findingOf(check: string): PolicyFinding {
+  return { ...critical, id: `${check}-1`, check, shares: sharesOf(check) };
+}
+
+test("checks that judge the same thing are one witness, also with a third between them", () => {
+  const policy = policySchema.parse({ profile: "strict" });
+  const told = (...names: string[]) => done(decide(policy, situation(names.map(findingOf)), at(1)));
+  assert.deepEqual(told("kernel-rodata", "syscall-table"), ["alert"]);
+  assert.deepEqual(told("kernel-rodata", "syscall-dispatch"), ["alert"]);
+  assert.deepEqual(told("kernel-text", "syscall-dispatch", "kernel-rodata"), ["alert"]);
+  assert.deepEqual(told("hidden-module", "kernel-pages"), ["alert"]);
+  assert.deepEqual(told("kernel-text", "syscall-table"), ["alert", "freeze", "capture"]);
+  assert.deepEqual(told("kernel-text", "ftrace"), ["alert", "freeze", "capture"]);
 });
 
 test("maintenance, limits and dry run hold back, and say why", () => {
