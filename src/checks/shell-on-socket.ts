@@ -39,8 +39,9 @@ function wiredProcesses({ facts }: CheckContext): ReadonlyMap<number, string> {
   const wired = new Map<number, string>();
   for (const { protocol, state, remote, holders } of facts.get(sockets).rows) {
     if (protocol !== "tcp" || state === "LISTEN") continue;
-    for (const { pid } of holders) {
-      const fds = new Set(holders.filter((holder) => holder.pid === pid).map(({ fd }) => fd));
+    const direct = holders.filter(({ registered }) => registered === undefined);
+    for (const { pid } of direct) {
+      const fds = new Set(direct.filter((holder) => holder.pid === pid).map(({ fd }) => fd));
       if (BOTH_ENDS.every((fd) => fds.has(fd))) wired.set(pid, remote ?? "?");
     }
   }

@@ -1,12 +1,19 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { Rings } from "./io-uring.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 import type { Socks } from "./sock.ts";
 import { Tasks } from "./task.ts";
 
-/** A file descriptor that is a socket. */
-export type SocketHolder = { readonly pid: number; readonly fd: number };
+/** Who has a socket open. */
+export type SocketHolder = {
+  readonly pid: number;
+  /** The descriptor that is the socket, or the io_uring that has it. */
+  readonly fd: number;
+  /** Place in that io_uring's table. */
+  readonly registered?: number;
+};
 
 /** A socket that some process has open, with all who do. */
 export type OpenSocket = {
@@ -22,11 +29,15 @@ const MAX_FDS = 2 ** 20;
 /** Descriptors that are copied at once. */
 const CHUNK = 4096;
 
-/** Finds sockets through processes' file descriptors: file → private_data → socket → sk. */
+/**
+ * Finds sockets through processes' file descriptors (file → private_data → socket → sk), and through
+ * the files that those registered with an io_uring.
+ */
 export class SocketFiles {
   readonly #kernel: Kernel;
   readonly #socks: Socks;
   readonly #tasks: Tasks;
+  readonly #rings: Rings;
   readonly #table: Reader;
   readonly #count: Reader;
   readonly #array: Reader;
@@ -35,6 +46,7 @@ export class SocketFiles {
     this.#kernel = kernel;
     this.#socks = socks;
     this.#tasks = new Tasks(kernel);
+    this.#rings = new Rings(kernel);
     this.#table = kernel.reader("files_struct", "fdt");
     this.#count = kernel.reader("fdtable", "max_fds");
     this.#array = kernel.reader("fdtable", "fd");
@@ -88,10 +100,25 @@ export class SocketFiles {
         const high = view.getUint32(index * 8 + 4, true);
         if (high === 0) continue;
         if (!budget.step()) return problem("the time for reading open files is over");
-        this.#add(space.folding.fold(low, high), { pid, fd: first + index }, found);
+        const file = space.folding.fold(low, high);
+        const holder = { pid, fd: first + index };
+        this.#add(file, holder, found);
+        if (this.#rings.isRing(file)) this.#addRegistered(file, holder, found, budget, problem);
       }
     }
     return undefined;
+  }
+
+  #addRegistered(
+    ring: GuestVirtual,
+    holder: SocketHolder,
+    found: Map<GuestVirtual, OpenSocket>,
+    budget: Budget,
+    problem: (reason: string) => void,
+  ): void {
+    for (const { slot, file } of this.#rings.registered(ring, budget, problem)) {
+      this.#add(file, { ...holder, registered: slot }, found);
+    }
   }
 
   /** A socket knows its file, which all who have it open share. */

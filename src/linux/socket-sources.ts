@@ -4,10 +4,7 @@ import type { Socket } from "./socket.ts";
 /** The two independent ways to a socket: a process has it open; a table of the kernel holds it. */
 export type SocketSource = "fd" | "hash";
 
-/**
- * Where a socket has to be found. A harmless reason for one that no process has open, beside being
- * in flight, is a place in the table of an io_uring.
- */
+/** Where a socket has to be found, unless it is in flight. */
 export function expectedSources(socket: Socket, socks: Socks): SocketSource[] {
   const sources: SocketSource[] = [];
   if (hasFile(socket, socks)) sources.push("fd");

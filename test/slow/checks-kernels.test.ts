@@ -9,6 +9,7 @@ import { readProcessors } from "../../src/vm/processors.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
 import { populate } from "../vm/harness/populate.ts";
+import { socketRows } from "../vm/net-views/sockets.ts";
 
 /** Kernels of other ages than those of the quick tests. */
 const guests = [
@@ -37,13 +38,17 @@ for (const wish of guests) {
         assert.equal(status, "pass", `${id}: ${reason}`);
       }
     });
-    await t.test("code of classic filters has an owner", async () => {
-      await populate(guest, ["odd-sockets"]);
-      assert.deepEqual(look(["kernel-pages"]).findings, []);
-      // Where they have no packs, each has pages of its own: the PTP classifier's, and a socket's.
-      if (Number.isFinite(attached.kernel.symbol("pack_list"))) return;
-      const { generated } = new CodeOwners(attached.kernel);
-      assert.ok(generated.filter(({ name }) => name === "bpf_classic").length >= 2);
-    });
+    await t.test(
+      "code of classic filters has an owner, and sockets of io_urings a process",
+      async () => {
+        const pids = await populate(guest, ["odd-sockets"]);
+        assert.deepEqual(look(["kernel-pages", "hidden-socket"]).findings, []);
+        assert.equal(socketRows(attached.kernel, { pid: [pids.get("registered") ?? 0] }).length, 2);
+        // Where they have no packs, each has pages of its own: the PTP classifier's, and a socket's.
+        if (Number.isFinite(attached.kernel.symbol("pack_list"))) return;
+        const { generated } = new CodeOwners(attached.kernel);
+        assert.ok(generated.filter(({ name }) => name === "bpf_classic").length >= 2);
+      },
+    );
   });
 }

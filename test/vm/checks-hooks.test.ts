@@ -16,7 +16,9 @@ import type { Guest } from "./harness/guest.ts";
 import { helperProgram } from "./harness/helper-program.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { populate } from "./harness/populate.ts";
+import type { Population } from "./harness/populate.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
+import { socketRows } from "./net-views/sockets.ts";
 
 const guests = [
   { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },
@@ -145,11 +147,20 @@ for (const { release, flavour, cpu } of guests) {
       await guest.run(TRACING);
       assertClean(look());
     });
+    let pids: Population = new Map();
     await t.test("socket-filters: a door that waits for a magic packet", async () => {
       assertClean(only(attached, "socket-filters"));
-      await populate(guest, ["odd-sockets"]);
+      pids = await populate(guest, ["odd-sockets"]);
       const door = /packet socket of \d+ \(.*\) waits for packets with a mark.*0x5ca1ab1e/s;
       assertFound(attached, only(attached, "socket-filters"), "socket-filters", door);
+    });
+    await t.test("hidden-socket: those that only an io_uring has are its process's", () => {
+      assertClean(only(attached, "hidden-socket"));
+      const held = socketRows(attached.kernel, { pid: [pids.get("registered") ?? 0] });
+      assert.deepEqual(held.map(({ local, seenBy }) => [local, seenBy.join()]).toSorted(), [
+        ["127.0.0.1:7060", "fd,hash"],
+        ["127.0.0.1:7061", "fd,hash"],
+      ]);
     });
     await t.test(
       "BPF: ordinary programs are no finding, others are found, hidden too",

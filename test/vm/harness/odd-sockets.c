@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <linux/io_uring.h>
 #include <linux/netlink.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -12,6 +13,7 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 union address {
@@ -216,6 +218,22 @@ static void in_flight(void)
 	ready();
 }
 
+/* Listeners that are only registered with an io_uring: their descriptors are closed. */
+static void registered(void)
+{
+	struct io_uring_params parameters = { 0 };
+	int ring = must(syscall(SYS_io_uring_setup, 4, &parameters), "io_uring_setup");
+	int files[600];
+
+	memset(files, 0xff, sizeof(files));
+	files[1] = listening("127.0.0.1", 7060, 0);
+	files[599] = listening("127.0.0.1", 7061, 0);
+	must(syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, files, 600), "register");
+	close(files[1]);
+	close(files[599]);
+	ready();
+}
+
 static void raw(void)
 {
 	must(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), "raw");
@@ -289,6 +307,7 @@ int main(void)
 	scenario("unix_sockets", unix_sockets);
 	scenario("unix_unlinked", unix_unlinked);
 	scenario("in_flight", in_flight);
+	scenario("registered", registered);
 	scenario("raw", raw);
 	scenario("packet", packet);
 	scenario("netlink", netlink);
