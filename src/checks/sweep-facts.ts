@@ -1,5 +1,6 @@
 import type { Kernel } from "../linux/kernel.ts";
 import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
+import type { FindModuleFile } from "../linux/module-file.ts";
 
 /** A value computed at the first use in a sweep, and once only. */
 export type Fact<T> = { readonly make: (facts: SweepFacts) => T };
@@ -19,6 +20,8 @@ export type HostKnowledge = {
   readonly text?: TextIntegrity;
   /** Why there is none. */
   readonly textMissing?: string;
+  /** The files of loaded modules; undefined where nowhere was looked for them. */
+  readonly moduleFile?: FindModuleFile;
 };
 
 export type Processor = {

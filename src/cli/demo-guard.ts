@@ -1,4 +1,4 @@
-import { inspectWith, textOf } from "../daemon/inspect.ts";
+import { inspectWith, filesOf } from "../daemon/inspect.ts";
 import type { Inspection } from "../response/inspection.ts";
 import { respond } from "../response/respond.ts";
 import { readInfo } from "../views/info.ts";
@@ -40,17 +40,17 @@ export async function guardDemo(io: CommandIo, name: string, json: boolean): Pro
 
 class Guard {
   readonly #guest: Guest;
-  readonly #text: ReturnType<typeof textOf>;
+  readonly #files: ReturnType<typeof filesOf>;
   #sweeps = 0;
   #frozen = false;
 
   constructor(guest: Guest) {
     this.#guest = guest;
-    this.#text = textOf(guest);
+    this.#files = filesOf(guest);
   }
 
   async look(): Promise<Inspection> {
-    const inspection = await inspectWith(this.#guest, this.#text);
+    const inspection = await inspectWith(this.#guest, this.#files);
     this.#sweeps++;
     if (inspection.verdict === "tampered" && !this.#frozen) {
       await respond(openHome(), this.#guest.target.text, "freeze");

@@ -14,7 +14,7 @@ import { createVm, openVm, startVm } from "../vm/guest-vm.ts";
 import type { Home } from "../vm/home.ts";
 import { openImage } from "../vm/images.ts";
 import { interrupted } from "../vm/run-tool.ts";
-import { inspect, inspectWith, textOf } from "./inspect.ts";
+import { inspect, inspectWith, filesOf } from "./inspect.ts";
 
 /** The steps of the story, in their order. */
 export const demoSteps = [
@@ -134,10 +134,10 @@ class Story implements Record<DemoStepName, () => Promise<Said>> {
     const { name, signal, onStage } = this.#options;
     onStage("sweeping");
     using guest = await attach(name);
-    const text = textOf(guest);
+    const files = filesOf(guest);
     const deadline = Date.now() + DETECT_MS;
     for (;;) {
-      const { verdict, reasons } = await inspectWith(guest, text);
+      const { verdict, reasons } = await inspectWith(guest, files);
       if (verdict === "tampered") {
         return { says: reasons[0] ?? "", verdict, findings: reasons };
       }

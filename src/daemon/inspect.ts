@@ -4,8 +4,8 @@ import type { CheckResult } from "../checks/sweep.ts";
 import { KvmsecError } from "../base/errors.ts";
 import type { Inspection } from "../response/inspection.ts";
 import type { Guest } from "../vm/guest.ts";
-import { findKernelText } from "../vm/kernel-file.ts";
-import type { TextSource } from "../vm/kernel-file.ts";
+import { findKernelFiles } from "../files/kernel-files.ts";
+import type { KernelFiles } from "../files/kernel-files.ts";
 import { readProcessors } from "../vm/processors.ts";
 
 /** The checks without which nothing can be called clean. */
@@ -21,13 +21,13 @@ const DECISIVE: ReadonlySet<string> = new Set([
  * ran to its end. What the others could not see is told as `gaps`.
  */
 export async function inspect(guest: Guest, kernelFile?: string): Promise<Inspection> {
-  return inspectWith(guest, textOf(guest, kernelFile));
+  return inspectWith(guest, filesOf(guest, kernelFile));
 }
 
 /** The same, for one who looks again and again and keeps what was learned of the kernel's file. */
-export async function inspectWith(guest: Guest, text: TextSource): Promise<Inspection> {
+export async function inspectWith(guest: Guest, files: KernelFiles): Promise<Inspection> {
   const processors = await readProcessors(guest);
-  const result = sweep(guest.kernel, checks, { ...text, ...processors });
+  const result = sweep(guest.kernel, checks, { ...files, ...processors });
   guest.requireAlive();
   const titles = result.findings.map(({ title }) => title);
   const missed = result.checks.filter(({ id, status }) => DECISIVE.has(id) && status !== "pass");
@@ -41,12 +41,12 @@ function because({ id, reason }: CheckResult): string {
   return `${id}: ${reason ?? "did not run"}`;
 }
 
-/** The comparison with the kernel's file. One that does not fit is as good as none. */
-export function textOf(guest: Guest, kernelFile?: string): TextSource {
+/** What is known of its files. A kernel file that does not fit is as good as none. */
+export function filesOf(guest: Guest, kernelFile?: string): KernelFiles {
   try {
-    return findKernelText(guest, kernelFile);
+    return findKernelFiles(guest, kernelFile === undefined ? {} : { kernelFile });
   } catch (error) {
     if (!(error instanceof KvmsecError)) throw error;
-    return { textMissing: error.message };
+    return { ...findKernelFiles(guest), textMissing: error.message };
   }
 }

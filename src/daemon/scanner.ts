@@ -3,10 +3,10 @@ import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
-import type { TextSource } from "../vm/kernel-file.ts";
+import type { KernelFiles } from "../files/kernel-files.ts";
 import { readProcessors } from "../vm/processors.ts";
 import type { LivenessRule } from "./config.ts";
-import { textOf } from "./inspect.ts";
+import { filesOf } from "./inspect.ts";
 import { lookForLife } from "./liveness.ts";
 import type { ScannerAnswer, SweepAnswer } from "./scanner-process.ts";
 
@@ -44,12 +44,12 @@ async function answer(): Promise<ScannerAnswer> {
 /** A guest that was understood, and what tells that its kernel is still the same. */
 class Scanner {
   readonly #guest: Guest;
-  readonly #text: TextSource;
+  readonly #files: KernelFiles;
   readonly #boot: string;
 
-  private constructor(guest: Guest, text: TextSource) {
+  private constructor(guest: Guest, files: KernelFiles) {
     this.#guest = guest;
-    this.#text = text;
+    this.#files = files;
     this.#boot = bootOf(guest);
   }
 
@@ -58,14 +58,14 @@ class Scanner {
     if (guest.target.kind !== "qemu" || guest.target.qemu.startTime !== startTime) {
       throw new KvmsecError("KVMSEC_TARGET_GONE", `Process ${pid} is another one by now.`);
     }
-    return new Scanner(guest, textOf(guest, kernelFile ?? undefined));
+    return new Scanner(guest, filesOf(guest, kernelFile ?? undefined));
   }
 
   /** One sweep. What was seen while the guest went away or booted anew counts for nothing. */
   async look(): Promise<SweepAnswer> {
     const guest = this.#guest;
     this.#mustBeTheSame();
-    const seen = sweep(guest.kernel, checks, { ...this.#text, ...(await readProcessors(guest)) });
+    const seen = sweep(guest.kernel, checks, { ...this.#files, ...(await readProcessors(guest)) });
     const life = order.liveness.length > 0 ? lookForLife(guest.kernel, order.liveness) : undefined;
     this.#mustBeTheSame();
     return {

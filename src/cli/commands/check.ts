@@ -2,28 +2,29 @@ import { exitStatus, usageError } from "../../base/errors.ts";
 import type { ExitStatus } from "../../base/errors.ts";
 import { sweep } from "../../checks/sweep.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
-import { findKernelText } from "../../vm/kernel-file.ts";
+import { findKernelFiles } from "../../files/kernel-files.ts";
+import type { FileOptions } from "../../files/kernel-files.ts";
 import { readProcessors } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
 import { describeFinding } from "../finding-text.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
+import { fileOptions } from "../file-options.ts";
 import { durationText, outputColours, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
 import { attachWith, documentHead, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
 
 type Options = ViewOptions &
-  CheckSelection & {
+  CheckSelection &
+  FileOptions & {
     readonly list?: boolean;
-    readonly kernelFile?: string;
   };
 
 /** `kvmsec check`: one full sweep; exit status 1 where something is wrong, 4 where not all was seen. */
 export const define: CommandModule["define"] = (command, io) => {
-  selectionOptions(targetArgument(command, true))
+  fileOptions(selectionOptions(targetArgument(command, true)))
     .option("--list", "list the checks instead")
-    .option("--kernel-file <file>", "the vmlinuz or vmlinux that the guest booted")
     .option("--json", "one JSON document")
     .action(async (target: string | undefined, options: Options) => {
       if (options.list === true) return list(io, options);
@@ -31,9 +32,9 @@ export const define: CommandModule["define"] = (command, io) => {
         throw usageError("KVMSEC_TARGET_MISSING", "Which guest? No target was given.");
       }
       using guest = await attachWith(target, options);
-      const text = findKernelText(guest, options.kernelFile);
+      const files = findKernelFiles(guest, options);
       const processors = await readProcessors(guest);
-      const result = sweep(guest.kernel, chosenChecks(options), { ...text, ...processors });
+      const result = sweep(guest.kernel, chosenChecks(options), { ...files, ...processors });
       guest.requireAlive();
       if (options.json === true) {
         await writeDocument(io, "kvmsec.check/1", { ...documentHead(guest), ...json(result) });

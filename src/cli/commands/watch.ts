@@ -4,11 +4,13 @@ import { sweep } from "../../checks/sweep.ts";
 import type { Sweep } from "../../checks/sweep.ts";
 import { FindingLives } from "../../daemon/finding-life.ts";
 import type { FindingEvent } from "../../daemon/finding-life.ts";
-import { findKernelText } from "../../vm/kernel-file.ts";
+import { findKernelFiles } from "../../files/kernel-files.ts";
+import type { FileOptions } from "../../files/kernel-files.ts";
 import { readProcessors } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
+import { fileOptions } from "../file-options.ts";
 import { describeFinding } from "../finding-text.ts";
 import { onInterrupt, pause } from "../interrupt.ts";
 import { durationText, outputColours, write, writeJsonLine } from "../output.ts";
@@ -16,23 +18,22 @@ import { attachWith, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
 
 type Options = Omit<ViewOptions, "watch"> &
-  CheckSelection & {
+  CheckSelection &
+  FileOptions & {
     readonly interval: number;
-    readonly kernelFile?: string;
     readonly count?: number;
   };
 
 /** `kvmsec watch`: sweeps until it is stopped, and tells each finding when it comes and goes. */
 export const define: CommandModule["define"] = (command, io) => {
-  selectionOptions(targetArgument(command))
+  fileOptions(selectionOptions(targetArgument(command)))
     .option("--interval <seconds>", "from the end of one sweep to the next", positive, 1)
     .option("--count <sweeps>", "leave after so many sweeps", positive)
-    .option("--kernel-file <file>", "the vmlinuz or vmlinux that the guest booted")
     .option("--json", "one JSON object a line")
     .action(async (target: string, options: Options) => {
       using guest = await attachWith(target, options);
       using interruption = onInterrupt();
-      const text = findKernelText(guest, options.kernelFile);
+      const files = findKernelFiles(guest, options);
       const chosen = chosenChecks(options);
       const lives = new FindingLives();
       const left = options.count ?? Number.POSITIVE_INFINITY;
@@ -40,7 +41,7 @@ export const define: CommandModule["define"] = (command, io) => {
         if (done > 0) await pause(options.interval * 1000, interruption.signal);
         if (interruption.signal.aborted) break;
         guest.requireAlive();
-        const look = sweep(guest.kernel, chosen, { ...text, ...(await readProcessors(guest)) });
+        const look = sweep(guest.kernel, chosen, { ...files, ...(await readProcessors(guest)) });
         guest.requireAlive();
         await tell(io, options, target, look, lives.update(look), done === 0);
       }

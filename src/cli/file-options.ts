@@ -1,0 +1,8 @@
+import type { Command } from "commander";
+
+/** The options about where the files of the guest's kernel are: `findKernelFiles` takes them. */
+export function fileOptions(command: Command): Command {
+  return command
+    .option("--kernel-file <file>", "the vmlinuz or vmlinux that the guest booted")
+    .option("--modules-dir <folder>", "the modules of its kernel, as /lib/modules/RELEASE");
+}
