@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -11,27 +12,37 @@ import {
 import { dirname, join } from "node:path";
 import { nextEvent } from "./event.ts";
 import type { EventContent, GuardEvent } from "./event.ts";
+import { segmentPath, segmentsOf } from "./log-files.ts";
 import { MAX_EVENT, readLog } from "./log-reader.ts";
+import type { LogEnd } from "./log-reader.ts";
 
 /** Where the log of a home lies. */
 export function eventLogPath(root: string): string {
   return join(root, "events", "events.jsonl");
 }
 
+/** A file of the log that is larger gives its place to a new one. */
+export const ROTATE_BYTES = 64 * 2 ** 20;
+
 /**
  * What the guard saw, decided and did: lines of JSON, append-only, chained by hash, synced before
- * anything is done about them. It has one writer, who holds the daemon's lock.
+ * anything is done about them. It has one writer, who holds the daemon's lock. A file that has
+ * grown too large is put beside it and the chain goes on in a new one.
  */
 export class EventLog implements Disposable {
   readonly path: string;
+  readonly #rotateBytes: number;
   #fd: number;
+  #first: number;
   #last: GuardEvent | undefined;
   readonly #listeners = new Set<(event: GuardEvent) => void>();
 
-  private constructor(path: string, fd: number, last: GuardEvent | undefined) {
+  private constructor(path: string, end: Pick<LogEnd, "first" | "last">, rotateBytes: number) {
     this.path = path;
-    this.#fd = fd;
-    this.#last = last;
+    this.#rotateBytes = rotateBytes;
+    this.#fd = openSync(path, "a", 0o600);
+    this.#first = end.first;
+    this.#last = end.last;
   }
 
   /**
@@ -39,20 +50,23 @@ export class EventLog implements Disposable {
    * was never acted upon: it is cut off, and that is recorded. A log that was changed is put aside
    * as it is, a new one begins with that fact, and the guard goes on.
    */
-  static open(path: string, take: (event: GuardEvent) => void = () => {}): EventLog {
+  static open(
+    path: string,
+    take: (event: GuardEvent) => void = () => {},
+    rotateBytes = ROTATE_BYTES,
+  ): EventLog {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const { fault, torn, last, offset } = readLog(path, take);
-    if (fault !== undefined) {
-      const aside = `${path}.damaged-${Date.now()}`;
-      renameSync(path, aside);
-      const log = new EventLog(path, openSync(path, "a", 0o600), undefined);
-      log.append({ kind: "log-damaged", guest: null, data: { aside, ...fault } });
+    const end = readLog(path, take);
+    if (end.fault !== undefined) {
+      const aside = putAside(path);
+      const log = new EventLog(path, { first: 1, last: undefined }, rotateBytes);
+      log.append({ kind: "log-damaged", guest: null, data: { aside, ...end.fault } });
       return log;
     }
-    const log = new EventLog(path, openSync(path, "a", 0o600), last);
-    if (torn > 0) {
-      ftruncateSync(log.#fd, offset);
-      log.append({ kind: "log-torn", guest: null, data: { bytes: torn } });
+    const log = new EventLog(path, end, rotateBytes);
+    if (end.torn > 0) {
+      ftruncateSync(log.#fd, end.offset);
+      log.append({ kind: "log-torn", guest: null, data: { bytes: end.torn } });
     }
     return log;
   }
@@ -64,6 +78,7 @@ export class EventLog implements Disposable {
     if (line.length > MAX_EVENT) {
       return this.append({ ...content, data: { omitted: line.length } });
     }
+    this.#rotate(line.length);
     const { size } = fstatSync(this.#fd);
     try {
       for (let done = 0; done < line.length;) done += writeSync(this.#fd, line, done);
@@ -86,4 +101,35 @@ export class EventLog implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
+
+  /** Whoever dies in the middle of it leaves a log without a file to write to, which is opened anew. */
+  #rotate(more: number): void {
+    const { size } = fstatSync(this.#fd);
+    if (size === 0 || size + more <= this.#rotateBytes) return;
+    renameSync(this.path, segmentPath(this.path, this.#first));
+    const fd = openSync(this.path, "a", 0o600);
+    syncFolder(this.path);
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#first = (this.#last?.sequence ?? 0) + 1;
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** All files of a log that does not hold together, as they are. */
+function putAside(path: string): string[] {
+  const suffix = `.damaged-${Date.now()}`;
+  const files = [...segmentsOf(path).map(({ name }) => name), path].filter((file) =>
+    existsSync(file),
+  );
+  for (const file of files) renameSync(file, `${file}${suffix}`);
+  return files.map((file) => `${file}${suffix}`);
 }

@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -14,7 +15,8 @@ import type { TestContext } from "node:test";
 import fc from "fast-check";
 import type { GuardEvent } from "../../../src/events/event.ts";
 import { EventLog, eventLogPath } from "../../../src/events/event-log.ts";
-import { readLog } from "../../../src/events/log-reader.ts";
+import { segmentPath } from "../../../src/events/log-files.ts";
+import { readLog, UNREAD } from "../../../src/events/log-reader.ts";
 
 function logWith(t: TestContext, count: number): string {
   const root = mkdtempSync(join(tmpdir(), "kvmsec-events-"));
@@ -58,6 +60,7 @@ test("a line left out is named by the one behind it", (t) => {
   const lines = readFileSync(path, "utf8").split("\n");
   writeFileSync(path, lines.toSpliced(1, 1).join("\n"));
   assert.deepEqual(readLog(path).fault, {
+    file: "events.jsonl",
     line: 2,
     reason: "the one before it was changed or left out",
   });
@@ -91,4 +94,76 @@ test("a damaged log is put aside as it is, and a new one begins with that", (t) 
   const seen: GuardEvent[] = [];
   readLog(log.path, (event) => seen.push(event));
   assert.deepEqual([seen[0]?.kind, seen[0]?.data["line"]], ["log-damaged", 4]);
+});
+
+const SMALL = 2000;
+
+function append(path: string, count: number): GuardEvent[] {
+  const told: GuardEvent[] = [];
+  using log = EventLog.open(path, undefined, SMALL);
+  log.on((event) => told.push(event));
+  for (let n = 0; n < count; n++) log.append({ kind: "alert", guest: "g", data: { n } });
+  return told;
+}
+
+const filesOf = (path: string) =>
+  readdirSync(dirname(path))
+    .toSorted()
+    .map((name) => join(dirname(path), name));
+
+test("a log that is full goes on in another file, and the chain holds over all of them", (t) => {
+  const path = logWith(t, 0);
+  const told = [...append(path, 20), ...append(path, 20)];
+  const files = filesOf(path);
+  assert.ok(files.length > 3, files.join(" "));
+  for (const file of files) assert.ok(readFileSync(file).length <= SMALL);
+  const seen: GuardEvent[] = [];
+  const { fault, events } = readLog(path, (event) => seen.push(event));
+  assert.deepEqual([fault, events], [undefined, 40]);
+  assert.deepEqual(seen, told);
+});
+
+test("a reader that follows misses nothing and reads nothing twice, wherever the log is rotated", (t) => {
+  const path = logWith(t, 0);
+  const seen: number[] = [];
+  let end = UNREAD;
+  using log = EventLog.open(path, undefined, SMALL);
+  for (let n = 1; n <= 60; n++) {
+    log.append({ kind: "alert", guest: null, data: { n } });
+    if (n % 7 === 0 || n % 11 === 0) end = readLog(path, (event) => seen.push(event.sequence), end);
+    assert.equal(end.fault, undefined);
+  }
+  readLog(path, (event) => seen.push(event.sequence), end);
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 60 }, (_, index) => index + 1),
+  );
+});
+
+test("a changed byte in any file of the log is named by its file and line; a missing file too", (t) => {
+  const path = logWith(t, 0);
+  append(path, 30);
+  const files = filesOf(path);
+  for (const file of files) {
+    const good = readFileSync(file);
+    const bad = Buffer.from(good);
+    const at = good.indexOf(10) + 20;
+    bad[at] = bad[at]! ^ 1;
+    writeFileSync(file, bad);
+    const { fault } = readLog(path);
+    assert.deepEqual([fault?.file, fault?.line], [file.slice(dirname(path).length + 1), 2]);
+    writeFileSync(file, good);
+  }
+  rmSync(files[1]!);
+  assert.match(String(readLog(path).fault?.reason), /left out/);
+});
+
+test("a crash in the middle of a rotation loses nothing", (t) => {
+  const path = logWith(t, 0);
+  append(path, 3);
+  // What renameSync left when the process died right behind it.
+  renameSync(path, segmentPath(path, 1));
+  const [event] = append(path, 1);
+  assert.equal(event?.sequence, 4);
+  assert.deepEqual([readLog(path).events, readLog(path).fault], [4, undefined]);
 });
