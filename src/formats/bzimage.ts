@@ -1,6 +1,7 @@
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { text, u16, u32 } from "./little-endian.ts";
 import { lz4Legacy } from "./lz4.ts";
+import { unpackXz } from "./xz.ts";
 
 /**
  * The x86 boot image `vmlinuz` (Documentation/arch/x86/boot.rst):
@@ -59,16 +60,13 @@ export function parseBzImage(bytes: Uint8Array): { ok: true; image: BzImage } | 
   return { ok: true, image: { compression, payload, size, version } };
 }
 
-/**
- * Decompresses gzip, zstd and lz4. Of the others the reason tells; `xz` and its kin are programs
- * that the caller can pipe the payload through.
- */
+/** Decompresses gzip, zstd, lz4 and xz, which is all that distributions use. */
 export function decompressKernel(image: BzImage): { ok: true; vmlinux: Uint8Array } | Failure {
   const { compression, payload, size } = image;
   if (size > MAX_KERNEL) return fail(`a kernel of ${size} bytes is too large`);
   try {
     const vmlinux = decompress(compression, payload, size);
-    if (vmlinux === undefined) return fail(`${compression} is decompressed by a program`);
+    if (vmlinux === undefined) return fail(`it is packed with ${compression}`);
     if (vmlinux.length === size) return { ok: true, vmlinux };
     return fail(`the kernel is ${vmlinux.length} bytes long, its image says ${size}`);
   } catch (error) {
@@ -84,6 +82,11 @@ function decompress(
   const options = { maxOutputLength: Math.max(size, 1) };
   if (compression === "gzip") return gunzipSync(payload, options);
   if (compression === "zstd") return zstdDecompressSync(payload, options);
+  if (compression === "xz") {
+    const unpacked = unpackXz(payload, size);
+    if (!unpacked.ok) throw new Error(unpacked.reason);
+    return unpacked.bytes;
+  }
   if (compression !== "lz4") return undefined;
   const vmlinux = lz4Legacy(payload, new Uint8Array(size));
   if (vmlinux === undefined) throw new Error("a block ends early");

@@ -1,4 +1,5 @@
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { unpackXz } from "./xz.ts";
 
 /** How packed files begin. */
 const GZIP = [0x1f, 0x8b];
@@ -6,7 +7,7 @@ const ZSTD = [0x28, 0xb5, 0x2f, 0xfd];
 const XZ = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 
 /**
- * A file as it was before gzip or zstd packed it; one that is not packed is given back as it is.
+ * A file as it was before gzip, zstd or xz packed it; one that is not packed is given back as it is.
  * What unfolds to more than `limit` bytes is refused. Never throws.
  */
 export function unpackFile(
@@ -19,8 +20,11 @@ export function unpackFile(
   } catch (error) {
     return { ok: false, reason: `it cannot be unpacked: ${(error as Error).message}` };
   }
-  if (startsWith(bytes, XZ)) return { ok: false, reason: "it is packed with xz" };
-  return { ok: true, bytes };
+  if (!startsWith(bytes, XZ)) return { ok: true, bytes };
+  const unpacked = unpackXz(bytes, limit);
+  return unpacked.ok
+    ? unpacked
+    : { ok: false, reason: `it cannot be unpacked: ${unpacked.reason}` };
 }
 
 type Unpack = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;

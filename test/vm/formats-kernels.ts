@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { decompressKernel, parseBzImage } from "../../src/formats/bzimage.ts";
 import { parseVmlinux } from "../../src/formats/vmlinux.ts";
@@ -28,15 +27,10 @@ export async function unpackedKernel(name: string): Promise<UnpackedKernel> {
   const found = await kernel(parseKernel(name));
   const parsed = parseBzImage(readFileSync(found.vmlinuz));
   if (!parsed.ok) throw new Error(`${found.vmlinuz}: ${parsed.reason}`);
-  const bytes = unpack(parsed.image);
+  const unpacked = decompressKernel(parsed.image);
+  if (!unpacked.ok) throw new Error(`${found.vmlinuz}: ${unpacked.reason}`);
+  const bytes = unpacked.vmlinux;
   const kernelFile = parseVmlinux(bytes);
   if (!kernelFile.ok) throw new Error(`${found.vmlinuz}: ${kernelFile.reason}`);
   return { kernel: found, bytes, vmlinux: kernelFile.vmlinux };
-}
-
-function unpack(image: Parameters<typeof decompressKernel>[0]): Uint8Array {
-  const result = decompressKernel(image);
-  if (result.ok) return result.vmlinux;
-  if (image.compression !== "xz") throw new Error(result.reason);
-  return execFileSync("xz", ["-dc"], { input: image.payload, maxBuffer: 2 ** 28 });
 }
