@@ -4,7 +4,7 @@ import { hex } from "../base/hex.ts";
 import { namedPlace } from "../linux/kernel-address.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import type { Copy } from "../linux/memory-reading.ts";
-import { selectProcesses } from "../linux/process-selection.ts";
+import { heldByGroup, selectProcesses } from "../linux/process-selection.ts";
 import { Tasks } from "../linux/task.ts";
 import { UserMemory } from "../linux/user-memory.ts";
 
@@ -63,8 +63,10 @@ function physicalPlace(kernel: Kernel, text: string): Place {
 
 function userSpace(kernel: Kernel, pids: readonly number[]): AddressSpace {
   const tasks = new Tasks(kernel);
-  const [task] = selectProcesses(tasks, { pid: pids.slice(0, 1) }, kernel.budget());
-  const space = new UserMemory(kernel).space(tasks.mm(task));
+  const budget = kernel.budget();
+  const [leader] = selectProcesses(tasks, { pid: pids.slice(0, 1) }, budget);
+  const mm = heldByGroup(tasks, leader, tasks.mm, budget);
+  const space = mm === undefined ? undefined : new UserMemory(kernel).space(mm);
   if (space !== undefined) return space;
   throw usageError(
     "KVMSEC_NO_USER_MEMORY",
