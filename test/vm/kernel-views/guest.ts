@@ -6,8 +6,9 @@ import { parseKernel } from "../harness/guest-matrix.ts";
 import { bootTiny } from "../harness/guest.ts";
 import type { Guest } from "../harness/guest.ts";
 import { helperProgram } from "../harness/helper-program.ts";
+import type { Hardware } from "../harness/qemu-arguments.ts";
 
-export type KernelViewGuest = {
+export type KernelViewGuest = Pick<Hardware, "ram" | "cpus" | "memory" | "machine"> & {
   readonly name: string;
   /** As `parseKernel` takes it. */
   readonly kernel: string;
@@ -30,9 +31,11 @@ export async function bootKernelViewGuest(entry: KernelViewGuest): Promise<Guest
     truncateSync(file, 64 * 2 ** 20);
     return { file, format: "raw" } as const;
   };
+  const { name: _, kernel: wish, levels, ...hardware } = entry;
   const guest = await bootTiny({
-    kernel: await kernel(parseKernel(entry.kernel)),
-    cpu: entry.levels === 5 ? "max" : "max,la57=off",
+    ...hardware,
+    kernel: await kernel(parseKernel(wish)),
+    cpu: levels === 5 ? "max" : "max,la57=off",
     tools: ["dd"],
     // On a busy host the timer check of QEMU's emulation fails now and then.
     append: "no_timer_check",

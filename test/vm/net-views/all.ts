@@ -1,5 +1,6 @@
 import type { TestContext } from "node:test";
 import { attach } from "../../../src/vm/guest.ts";
+import type { Guest } from "../harness/guest.ts";
 import { bootNetGuest, start } from "./guest.ts";
 import type { NetGuest } from "./guest.ts";
 import { handlersAreThoseOfProc, hooksAreThoseOfNft, makeHooks } from "./hooks.ts";
@@ -23,8 +24,12 @@ import {
   vsockSocketsAreThoseOfSs,
 } from "./sockets.ts";
 
-/** Everything that the views of network and mounts show of one guest. */
-export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<void> {
+/** Everything that the views of network and mounts show of one guest; `after` may break it. */
+export async function compareNetViews(
+  t: TestContext,
+  shape: NetGuest,
+  after: (guest: Guest) => Promise<unknown> = async () => {},
+): Promise<void> {
   await using guest = await bootNetGuest(shape);
   using attached = await attach(`pid:${guest.pid}`);
   const { kernel } = attached;
@@ -76,4 +81,5 @@ export async function compareNetViews(t: TestContext, shape: NetGuest): Promise<
     churnLeavesNoGhosts(guest, kernel),
   );
   await t.test("vsock sockets are those of ss", () => vsockSocketsAreThoseOfSs(guest, kernel));
+  await after(guest);
 }

@@ -5,15 +5,13 @@ import { bootTiny } from "../harness/guest.ts";
 import type { Guest } from "../harness/guest.ts";
 import { populate, populationModules } from "../harness/populate.ts";
 import type { Population } from "../harness/populate.ts";
-import type { RamKind } from "../harness/qemu-arguments.ts";
+import type { Hardware } from "../harness/qemu-arguments.ts";
 
-export type TaskViewGuest = {
+export type TaskViewGuest = Pick<Hardware, "ram" | "cpus" | "memory" | "machine"> & {
   readonly name: string;
   /** As `parseKernel` takes it. */
   readonly kernel: string;
   readonly levels: 4 | 5;
-  readonly ram: RamKind;
-  readonly cpus: number;
 };
 
 /** Older and newer layouts, both kinds of paging, RAM that is mapped and RAM that is copied. */
@@ -33,11 +31,11 @@ export type TaskViewScene = AsyncDisposable & {
 
 /** A guest with processes in every state that a view has to show. */
 export async function bootTaskViewGuest(entry: TaskViewGuest): Promise<TaskViewScene> {
+  const { name: _, kernel: wish, levels, ...hardware } = entry;
   const guest = await bootTiny({
-    kernel: await kernel(parseKernel(entry.kernel)),
-    cpu: entry.levels === 5 ? "max" : "max,la57=off",
-    cpus: entry.cpus,
-    ram: entry.ram,
+    ...hardware,
+    kernel: await kernel(parseKernel(wish)),
+    cpu: levels === 5 ? "max" : "max,la57=off",
     modules: populationModules,
     append: "vsyscall=xonly",
   });
