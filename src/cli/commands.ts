@@ -158,6 +158,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/events.ts"),
   },
   {
+    name: "findings",
+    summary: "findings of all guests and what became of them: list, show, ack",
+    load: () => import("./commands/findings.ts"),
+  },
+  {
     name: "config",
     summary: "configuration of the guard: check, schema",
     load: () => import("./commands/config.ts"),

@@ -8,6 +8,8 @@ import { tryLockFile } from "../native/file-lock.ts";
 import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
 import type { Config } from "./config.ts";
+import type { ControlRequest } from "./control-request.ts";
+import { ControlServer } from "./control-server.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { guestsNow, stillRuns } from "./guarded-guest.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
@@ -16,6 +18,7 @@ import { pauseUntil } from "./pause.ts";
 import { work } from "./reactor.ts";
 import { Recall } from "./recall.ts";
 import { ServiceManager } from "./service-manager.ts";
+import { StoreKeeper } from "./store-keeper.ts";
 import { Turns } from "./turns.ts";
 
 export type DaemonOptions = {
@@ -47,17 +50,31 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   log.on((event) => recall.take(event));
   log.on(options.onEvent);
   const tell = teller(log, recall, options);
+  const store = held.use(new StoreKeeper(home, options.onTrouble));
+  log.on(() => store.stale());
   const context: GuardContext = { home, config, recall, turns: newTurns(), tell };
   const { profile, dryRun, interval } = config;
   tell("daemon-started", undefined, { pid: process.pid, profile, dryRun, intervalMs: interval });
   await settle(context);
   const daemon = new Daemon(context, options);
+  held.use(new ControlServer(home.root, (request) => answer(context, request), options.onTrouble));
   manager.ready(`guarding with the profile ${profile}`);
   const open = await daemon.run();
   manager.stopping();
   const reason = signal.aborted ? "signal" : "once";
   tell("daemon-stopped", undefined, { pid: process.pid, reason });
   return open;
+}
+
+/** What a person asks of the guard. */
+function answer({ config, recall, tell }: GuardContext, request: ControlRequest): object {
+  if (request.ask === "status") {
+    const guests = [...recall.runs.values()].map(({ guest }) => guest);
+    return { pid: process.pid, profile: config.profile, dryRun: config.dryRun, guests };
+  }
+  const { kind, guest, data } = request.record;
+  tell(kind, guest === null ? undefined : { name: guest }, data);
+  return {};
 }
 
 class Daemon {

@@ -1,15 +1,15 @@
 import type { Finding } from "../checks/finding.ts";
 import type { Sweep } from "../checks/sweep.ts";
 
-/** What happened to a finding between two sweeps. One that merely persists is no event. */
+/** What happened to a finding between two sweeps. That it persists is told once, by the second that sees it. */
 export type FindingEvent = {
-  readonly event: "new" | "resolved" | "reopened";
+  readonly event: "new" | "persisting" | "resolved" | "reopened";
   readonly at: Date;
   readonly finding: Finding;
 };
 
 /** A finding that was open when it was last looked for, or is gone. */
-export type Life = { finding: Finding; open: boolean };
+export type Life = { finding: Finding; open: boolean; persists: boolean };
 
 /** Follows findings from sweep to sweep, so that each is told once and its end is told too. */
 export class FindingLives {
@@ -17,7 +17,7 @@ export class FindingLives {
 
   /** Begins with what an earlier guard knew. */
   constructor(known: Iterable<Life> = []) {
-    for (const { finding, open } of known) this.#lives.set(finding.id, { finding, open });
+    for (const life of known) this.#lives.set(life.finding.id, { ...life });
   }
 
   /** Findings that the last sweeps left open. */
@@ -38,8 +38,8 @@ export class FindingLives {
       if (life?.open !== true) {
         const event = life === undefined ? "new" : "reopened";
         events.push({ event, at: startedAt, finding });
-      }
-      this.#lives.set(finding.id, { finding, open: true });
+      } else if (!life.persists) events.push({ event: "persisting", at: startedAt, finding });
+      this.#lives.set(finding.id, { finding, open: true, persists: life?.open === true });
     }
     const whole = new Set(
       checks

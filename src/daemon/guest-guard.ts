@@ -121,7 +121,7 @@ export class GuestGuard implements Disposable {
   async #handle(sweep: Sweep, release: string | null): Promise<void> {
     this.#tellCoverage(sweep, release);
     for (const { event, at, finding } of this.#lives.update(sweep)) {
-      if (event !== "resolved") this.#since.set(finding.id, at);
+      if (event === "new" || event === "reopened") this.#since.set(finding.id, at);
       this.#context.tell("finding", this.guest, { run: this.guest.run, event, at, finding });
     }
     const at = sweep.startedAt;
@@ -134,16 +134,19 @@ export class GuestGuard implements Disposable {
     const { config, recall } = this.#context;
     const { name, run } = this.guest;
     const now = new Date();
+    const seen = recall.runs.get(run)?.acknowledged;
     const made = decide(
       config,
       {
         guest: name,
         run,
-        open: this.#lives.open.map((finding) => ({
-          ...finding,
-          shares: sharesOf(finding.check),
-          since: this.#since.get(finding.id) ?? now,
-        })),
+        open: this.#lives.open
+          .filter(({ id }) => seen?.has(id) !== true)
+          .map((finding) => ({
+            ...finding,
+            shares: sharesOf(finding.check),
+            since: this.#since.get(finding.id) ?? now,
+          })),
         sightings: this.#sightings,
         past: recall.decisions.map(({ decision }) => decision),
       },

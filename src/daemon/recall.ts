@@ -22,6 +22,8 @@ export type KnownRun = {
   readonly guest: string;
   readonly lives: Map<string, Life>;
   readonly since: Map<string, Date>;
+  /** Ids of findings that a person has seen and that need no reaction until they come back. */
+  readonly acknowledged: Set<string>;
 };
 
 const KEPT_DECISIONS = 10_000;
@@ -43,11 +45,14 @@ export class Recall {
     if (guest === null || typeof run !== "string") return;
     if (kind === "guest-found") {
       if (!this.runs.has(run)) {
-        this.runs.set(run, { guest, lives: new Map(), since: new Map() });
+        const nothing = { lives: new Map(), since: new Map(), acknowledged: new Set<string>() };
+        this.runs.set(run, { guest, ...nothing });
       }
     } else if (kind === "guest-ended") this.runs.delete(run);
     else if (kind === "finding") this.#finding(run, data);
-    else if (kind === "decision") this.#decision(sequence, event, guest, run);
+    else if (kind === "finding-acknowledged") {
+      this.runs.get(run)?.acknowledged.add(String(data["id"]));
+    } else if (kind === "decision") this.#decision(sequence, event, guest, run);
     else if (kind === "reaction") this.#reaction(data);
   }
 
@@ -55,7 +60,10 @@ export class Recall {
     const known = this.runs.get(run);
     const { event, at, finding } = data as { event: string; at: string; finding: Finding };
     if (known === undefined) return;
-    known.lives.set(finding.id, { finding, open: event !== "resolved" });
+    const persists = event === "persisting";
+    known.lives.set(finding.id, { finding, open: event !== "resolved", persists });
+    if (persists) return;
+    known.acknowledged.delete(finding.id);
     if (event !== "resolved") known.since.set(finding.id, new Date(at));
   }
 

@@ -1,4 +1,4 @@
-import { readSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { checkedEvent } from "./event.ts";
 import type { GuardEvent } from "./event.ts";
@@ -73,6 +73,7 @@ function beginning(end: LogEnd): LogEnd {
 function readFile(file: LogFile, take: (event: GuardEvent) => void, from: LogEnd): LogEnd {
   let { events, lines, last, offset } = from;
   const soFar = (): LogEnd => ({ ...from, events, lines, last, offset });
+  if (fstatSync(file.fd).size < offset) return faulty(file, from, "it is shorter than it was");
   let rest: Buffer = Buffer.alloc(0);
   for (const chunk of chunks(file.fd, offset)) {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);

@@ -17,6 +17,7 @@ const floors: readonly (readonly string[])[] = [
   ["views"],
   ["events"],
   ["response", "policy", "checks", "files", "baseline", "evidence", "channel", "trap"],
+  ["store"],
   ["daemon"],
   ["cli", "api", "library"],
 ];

@@ -1,5 +1,7 @@
+import { InvalidArgumentError, Option } from "commander";
 import { KvmsecError, exitStatus } from "../../base/errors.ts";
-import type { GuardEvent } from "../../events/event.ts";
+import { eventKinds } from "../../events/event.ts";
+import type { EventKind, GuardEvent } from "../../events/event.ts";
 import { eventLogPath } from "../../events/event-log.ts";
 import { readLog } from "../../events/log-reader.ts";
 import type { LogEnd } from "../../events/log-reader.ts";
@@ -9,7 +11,14 @@ import { eventText } from "../event-text.ts";
 import { onInterrupt, pause } from "../interrupt.ts";
 import { write, writeDocument } from "../output.ts";
 
-type Options = { readonly follow?: boolean; readonly json?: boolean; readonly verify?: boolean };
+type Options = {
+  readonly follow?: boolean;
+  readonly json?: boolean;
+  readonly verify?: boolean;
+  readonly guest?: string;
+  readonly kind?: EventKind;
+  readonly since?: Date;
+};
 
 const LOOK_MS = 250;
 
@@ -17,6 +26,9 @@ const LOOK_MS = 250;
 export const define: CommandModule["define"] = (command, io) => {
   command
     .option("-f, --follow", "go on telling what happens, until stopped")
+    .option("--guest <name>", "of this guest only")
+    .addOption(new Option("--kind <kind>", "of this kind only").choices(eventKinds))
+    .option("--since <time>", "not older than this (ISO 8601)", time)
     .option("--verify", "check the chain of hashes instead; exit status 1 where it is broken")
     .option("--json", "one JSON object a line, as in the log")
     .action(async (options: Options) => {
@@ -33,23 +45,33 @@ export const define: CommandModule["define"] = (command, io) => {
 };
 
 /** Writes the events behind `from`. Throws KVMSEC_EVENTS_DAMAGED. */
-async function tell(
-  io: CommandIo,
-  path: string,
-  { json }: Options,
-  from?: LogEnd,
-): Promise<LogEnd> {
+async function tell(io: CommandIo, path: string, options: Options, from?: LogEnd): Promise<LogEnd> {
   const events: GuardEvent[] = [];
-  const end = readLog(path, (event) => events.push(event), from);
+  const { json } = options;
+  const end = readLog(path, (event) => isWanted(event, options) && events.push(event), from);
   for (const event of events) {
     await write(io.stdout, `${json === true ? JSON.stringify(event) : eventText(event)}\n`);
   }
   if (end.fault === undefined) return end;
-  const { line, reason } = end.fault;
-  throw new KvmsecError("KVMSEC_EVENTS_DAMAGED", `${path}, line ${line}: ${reason}.`, {
+  const { file, line, reason } = end.fault;
+  throw new KvmsecError("KVMSEC_EVENTS_DAMAGED", `${file}, line ${line}: ${reason}.`, {
     hint: "Keep the file as evidence; the guard puts it aside and begins a new one when it starts.",
     exit: exitStatus.findings,
   });
+}
+
+function isWanted({ guest, kind, at }: GuardEvent, options: Options): boolean {
+  return (
+    (options.guest ?? guest) === guest &&
+    (options.kind ?? kind) === kind &&
+    (options.since === undefined || Date.parse(at) >= +options.since)
+  );
+}
+
+function time(text: string): Date {
+  const value = new Date(text);
+  if (!Number.isNaN(+value)) return value;
+  throw new InvalidArgumentError("Write a time as 2026-01-31T12:00:00Z.");
 }
 
 async function verify(io: CommandIo, path: string, options: Options): Promise<void> {
@@ -70,6 +92,6 @@ async function verify(io: CommandIo, path: string, options: Options): Promise<vo
     io.stdout,
     fault === undefined
       ? `${path}: ${events} events, unbroken${after}; the last hash is ${last?.hash ?? "none"}\n`
-      : `${path}: line ${fault.line} does not fit: ${fault.reason}; ${events} events before it do\n`,
+      : `${fault.file}: line ${fault.line} does not fit: ${fault.reason}; ${events} events before it do\n`,
   );
 }

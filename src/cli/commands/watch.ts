@@ -43,11 +43,16 @@ export const define: CommandModule["define"] = (command, io) => {
         guest.requireAlive();
         const look = sweep(guest.kernel, chosen, { ...files, ...(await readProcessors(guest)) });
         guest.requireAlive();
-        await tell(io, options, target, look, lives.update(look), done === 0);
+        await tell(io, options, target, look, changes(lives, look), done === 0);
       }
       io.exit(lives.open.length > 0 ? exitStatus.findings : exitStatus.clean);
     });
 };
+
+/** Who watches sees that a finding persists. */
+function changes(lives: FindingLives, look: Sweep): FindingEvent[] {
+  return lives.update(look).filter(({ event }) => event !== "persisting");
+}
 
 function positive(text: string): number {
   const value = Number(text);

@@ -23,9 +23,9 @@ function told(lives: FindingLives, sweep: Sweep): string[] {
 test("a finding is told when it comes, when it goes, and when it comes back", () => {
   const lives = new FindingLives();
   assert.deepEqual(told(lives, look(["a"], "fail")), ["new a"]);
-  assert.deepEqual(told(lives, look(["a"], "fail")), []);
+  assert.deepEqual(told(lives, look(["a"], "fail")), ["persisting a"]);
   assert.deepEqual(told(lives, look(["a", "b"], "fail")), ["new b"]);
-  assert.deepEqual(told(lives, look(["b"], "fail")), ["resolved a"]);
+  assert.deepEqual(told(lives, look(["b"], "fail")), ["persisting b", "resolved a"]);
   assert.deepEqual(told(lives, look([], "pass")), ["resolved b"]);
   assert.deepEqual(told(lives, look(["a"], "fail")), ["reopened a"]);
   assert.deepEqual(

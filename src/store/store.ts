@@ -1,0 +1,131 @@
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
+import { join } from "node:path";
+import { KvmsecError } from "../base/errors.ts";
+import type { GuardEvent } from "../events/event.ts";
+import { eventLogPath } from "../events/event-log.ts";
+import { readLog, UNREAD } from "../events/log-reader.ts";
+import type { LogEnd, LogFault } from "../events/log-reader.ts";
+import { Journal } from "../response/journal.ts";
+import type { JournalEntry } from "../response/journal.ts";
+import type { Home } from "../vm/home.ts";
+import { openDatabase, transaction } from "./database.ts";
+import { takeEvent } from "./take-event.ts";
+import { takeEntry } from "./take-journal.ts";
+
+/** Where the store of a home lies. */
+export function storePath(home: Pick<Home, "root">): string {
+  return join(home.root, "store", "kvmsec.sqlite");
+}
+
+export type Row = Readonly<Record<string, SQLOutputValue>>;
+
+const KEPT = ["guests", "sweeps", "findings", "finding_life", "decisions", "reactions"] as const;
+
+/**
+ * Guests, sweeps, findings and their life, decisions, jobs and evidence, in SQLite, for questions.
+ * The truth is in the event log and the journal of actions: the store is caught up with them
+ * whenever it is opened, and made anew from them where it does not fit them or is lost.
+ */
+export class Store implements Disposable {
+  readonly #home: Home;
+  readonly #database: DatabaseSync;
+
+  private constructor(home: Home, database: DatabaseSync) {
+    this.#home = home;
+    this.#database = database;
+  }
+
+  /** Opens it and catches up. Throws KVMSEC_STORE_NEWER, KVMSEC_STORE_UNUSABLE. */
+  static open(home: Home): Store {
+    const store = new Store(home, openDatabase(storePath(home)));
+    try {
+      store.catchUp();
+      return store;
+    } catch (error) {
+      store[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Takes in what the log and the journal hold by now. Returns a part of the log that does not fit. */
+  catchUp(): LogFault | undefined {
+    let fault: LogFault | undefined;
+    try {
+      transaction(this.#database, () => {
+        fault = this.#takeLog();
+        this.#takeJournal();
+      });
+    } catch (error) {
+      if (error instanceof KvmsecError) throw error;
+      throw new KvmsecError(
+        "KVMSEC_STORE_UNUSABLE",
+        `The store cannot be written: ${String(error)}.`,
+        {
+          hint: "Free room on its disk; it is made anew from the event log where it is missing.",
+          cause: error,
+        },
+      );
+    }
+    return fault;
+  }
+
+  /** Rows that answer a question, objects by column. */
+  all(sql: string, ...values: readonly SQLInputValue[]): Row[] {
+    return this.#database.prepare(sql).all(...values);
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #takeLog(): LogFault | undefined {
+    const take = (event: GuardEvent): void => takeEvent(this.#database, event);
+    const path = eventLogPath(this.#home.root);
+    const known = this.#position();
+    let end = readLog(path, take, known);
+    if (end.fault !== undefined && known.events > 0) {
+      // Another log lies there than the one that was read: what was put aside is no part of it.
+      for (const table of KEPT) this.#database.exec(`DELETE FROM ${table}`);
+      this.#database.exec("DELETE FROM evidence WHERE job IS NULL");
+      end = readLog(path, take);
+    }
+    this.#remember("log", { ...end, fault: undefined });
+    return end.fault;
+  }
+
+  /** A position whose own event the log no longer has shows at the next event, which then does not follow. */
+  #position(): LogEnd {
+    return this.#recall<LogEnd>("log") ?? UNREAD;
+  }
+
+  #takeJournal(): void {
+    const entries = this.#entries();
+    const known = this.#recall<{ entries: number; hash: string }>("journal");
+    const same = known !== undefined && entries[known.entries - 1]?.hash === known.hash;
+    if (known !== undefined && !same) this.#database.exec("DELETE FROM jobs");
+    for (const entry of entries.slice(same ? known.entries : 0)) takeEntry(this.#database, entry);
+    const last = entries.at(-1);
+    if (last !== undefined) this.#remember("journal", { entries: entries.length, hash: last.hash });
+  }
+
+  /** A journal that was changed is told by those who act upon it. */
+  #entries(): JournalEntry[] {
+    try {
+      return new Journal(this.#home).read();
+    } catch (error) {
+      if (error instanceof KvmsecError && error.code === "KVMSEC_JOURNAL_DAMAGED") return [];
+      throw error;
+    }
+  }
+
+  #recall<Value>(key: string): Value | undefined {
+    const row = this.#database.prepare("SELECT value FROM meta WHERE key = ?").get(key);
+    return row === undefined ? undefined : (JSON.parse(String(row["value"])) as Value);
+  }
+
+  #remember(key: string, value: object): void {
+    this.#database
+      .prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)")
+      .run(key, JSON.stringify(value));
+  }
+}
