@@ -86,8 +86,7 @@ class Story implements Record<DemoStepName, () => Promise<Said>> {
   async started(): Promise<Said> {
     const { home, name, image, signal, onStage, onDetail } = this.#options;
     onStage("starting a throwaway guest");
-    // A named file: QEMU from 8.2 on moves any other shared RAM with the devices (x-ignore-shared).
-    await createVm(name, { image, memoryBytes: MEMORY, ram: "file" }, home);
+    await createVm(name, { image, memoryBytes: MEMORY }, home);
     const run = await startVm(name, { onStage }, home);
     onStage("booting it");
     using link = await openConsole(openVm(name, home), home);

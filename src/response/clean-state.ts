@@ -104,25 +104,31 @@ export function newCleanFolder(home: Home, name: string): string {
 
 /**
  * Copies a file of the clean state to where it is used, and proves that what was copied is what was
- * signed. Throws KVMSEC_CLEAN_STATE_UNVERIFIED.
+ * signed. The target is a path, or an open file of the right size that holds nothing yet.
+ * Throws KVMSEC_CLEAN_STATE_UNVERIFIED.
  */
-export function takeOut(home: Home, state: CleanState, file: CleanFile, target: string): void {
+export function takeOut(
+  home: Home,
+  state: CleanState,
+  file: CleanFile,
+  target: string | number,
+): void {
   const { name } = state.config;
-  rmSync(target, { force: true });
+  if (typeof target === "string") rmSync(target, { force: true });
   const hash = copyHashed(join(cleanFolder(home, name), file), target);
   if (hash === state.hashes[file]) return;
-  rmSync(target, { force: true });
+  if (typeof target === "string") rmSync(target, { force: true });
   throw unverified(name, `${file} was changed`);
 }
 
 /** Hashes a file by its non-zero parts, and copies them on the way where there is a target. */
-function copyHashed(path: string, target?: string): string {
+function copyHashed(path: string, target?: string | number): string {
   const hash = createHash("sha256");
   const from = openSync(path, "r");
-  const to = target === undefined ? undefined : openSync(target, "wx", 0o600);
+  const to = typeof target === "string" ? openSync(target, "wx", 0o600) : target;
   try {
     const { size } = fstatSync(from);
-    if (to !== undefined) ftruncateSync(to, size);
+    if (typeof target === "string") ftruncateSync(to!, size);
     hash.update(`size ${size}\n`);
     const buffer = Buffer.alloc(CHUNK);
     for (const { start, end } of dataExtents(from, size)) {
@@ -137,7 +143,7 @@ function copyHashed(path: string, target?: string): string {
     return hash.digest("hex");
   } finally {
     closeSync(from);
-    if (to !== undefined) closeSync(to);
+    if (typeof target === "string") closeSync(to!);
   }
 }
 

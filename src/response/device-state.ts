@@ -72,7 +72,7 @@ async function waitForMigration(monitor: QmpConnection): Promise<void> {
     "KVMSEC_DEVICE_STATE",
     `QEMU could not move the devices' state: ${status}.`,
     {
-      hint: "A device of this guest may not support migration; its log tells which. With QEMU 8.2 and later its RAM has to be a file (kvmsec vm create --ram file).",
+      hint: "A device of this guest may not support migration; its log tells which.",
     },
   );
 }

@@ -12,7 +12,7 @@ import { isRunning, signalProcess } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { runTool } from "../vm/run-tool.ts";
 import { withVm } from "../vm/vm-lock.ts";
-import { ramFilePath } from "../vm/vm-ram-file.ts";
+import { VmRam } from "../vm/vm-ram.ts";
 import { relaunch } from "../vm/vm-relaunch.ts";
 import { chooseAccelerator, clearRemains, imageOf } from "../vm/vm-start.ts";
 import { findRun } from "../vm/vm-state.ts";
@@ -101,8 +101,9 @@ async function putBack(
   const state = cold === true ? undefined : findCleanState(home, config);
   onStage("preparing a clean disk and memory");
   await job.step("prepare", { from: state === undefined ? "golden-image" : "clean-state" });
-  const next = nextFiles(config, paths);
-  await prepare(home, config, state, next);
+  const next = nextFiles(paths);
+  using ram = state === undefined ? undefined : VmRam.make(config);
+  await prepare(home, config, state, next, ram);
   await job.step("quit");
   const down = performance.now();
   const former = findRun(home, config);
@@ -111,7 +112,7 @@ async function putBack(
   renameSync(next.disk, paths.disk);
   await job.step("start");
   onStage("starting the clean guest without a network");
-  const { run, monitor } = await startClean(home, config, paths, state, next);
+  const { run, monitor } = await startClean(home, config, paths, state, next, ram);
   using held = new DisposableStack();
   held.use(monitor);
   const runningMs = performance.now() - start;
@@ -129,14 +130,10 @@ async function putBack(
   return { job: job.id, from, run, runningMs, downMs, verdict };
 }
 
-type NextFiles = { readonly disk: string; readonly devices: string; readonly ram: string };
+type NextFiles = { readonly disk: string; readonly devices: string };
 
-function nextFiles(config: VmConfig, { folder }: VmPaths): NextFiles {
-  return {
-    disk: join(folder, "disk.next.qcow2"),
-    devices: join(folder, "devices.next"),
-    ram: `${ramFilePath(config)}.next`,
-  };
+function nextFiles({ folder }: VmPaths): NextFiles {
+  return { disk: join(folder, "disk.next.qcow2"), devices: join(folder, "devices.next") };
 }
 
 async function prepare(
@@ -144,9 +141,10 @@ async function prepare(
   config: VmConfig,
   state: CleanState | undefined,
   next: NextFiles,
+  ram: VmRam | undefined,
 ): Promise<void> {
   rmSync(next.disk, { force: true });
-  if (state === undefined) {
+  if (state === undefined || ram === undefined) {
     const base = join("..", "..", "images", config.image, "disk.qcow2");
     await runTool("qemu-img", [
       "create",
@@ -163,7 +161,7 @@ async function prepare(
   }
   takeOut(home, state, "disk.qcow2", next.disk);
   takeOut(home, state, "device-state.bin", next.devices);
-  takeOut(home, state, "ram.img", next.ram);
+  takeOut(home, state, "ram.img", ram.fd);
 }
 
 /** The guest is to be thrown away, so its QEMU may go at once. */
@@ -185,15 +183,14 @@ async function startClean(
   paths: VmPaths,
   state: CleanState | undefined,
   next: NextFiles,
+  filled: VmRam | undefined,
 ): Promise<{ run: VmRun; monitor: QmpConnection }> {
-  const ramPath = state === undefined ? undefined : ramFilePath(config);
-  if (ramPath !== undefined) renameSync(next.ram, ramPath);
   const { accelerator, reason } =
     state === undefined
       ? await chooseAccelerator(config)
       : { accelerator: state.accelerator, reason: "the clean state was saved under it" };
   const image = imageOf(home, config);
-  const started = await relaunch({ config, image, paths, accelerator, reason, ramPath });
+  const started = await relaunch({ config, image, paths, accelerator, reason, filled });
   try {
     if (state !== undefined) {
       await loadDeviceState(started.monitor, next.devices);

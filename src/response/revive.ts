@@ -11,7 +11,7 @@ import { checkedName } from "../vm/name.ts";
 import { signalProcess } from "../vm/process-identity.ts";
 import { removeTree } from "../vm/remains.ts";
 import { withVm } from "../vm/vm-lock.ts";
-import { makeRamFile, ramFilePath } from "../vm/vm-ram-file.ts";
+import { VmRam } from "../vm/vm-ram.ts";
 import { relaunch } from "../vm/vm-relaunch.ts";
 import { clearRemains, imageOf } from "../vm/vm-start.ts";
 import { findConfig, vmPaths } from "../vm/vm-state.ts";
@@ -65,9 +65,10 @@ export async function revive(
   makeVm(home, config, join(folder, disk.file));
   try {
     return await withVm(home, name, "evidence revive", async () => {
-      copyRam(folder, config);
+      using ram = VmRam.make(config);
+      copyRam(folder, config, ram);
       onStage("starting it without a network");
-      const run = await wake(home, config, folder, vm.run, options);
+      const run = await wake(home, config, folder, vm.run, ram, options);
       return { name, run };
     });
   } catch (error) {
@@ -82,13 +83,13 @@ async function wake(
   config: VmConfig,
   folder: string,
   { accelerator }: VmRun,
+  filled: VmRam,
   { frozen }: ReviveOptions,
 ): Promise<VmRun> {
   const paths = vmPaths(home, config.name);
   const image = imageOf(home, config);
-  const ramPath = ramFilePath(config);
   const reason = "the guest was captured under it";
-  const { run, monitor } = await relaunch({ config, image, paths, accelerator, reason, ramPath });
+  const { run, monitor } = await relaunch({ config, image, paths, accelerator, reason, filled });
   try {
     await loadDeviceState(monitor, join(folder, "device-state.bin"));
     await setLinks(monitor, false);
@@ -123,13 +124,11 @@ function makeVm(home: Home, config: VmConfig, disk: string): void {
 }
 
 /** The RAM lies behind the core's head, block after block, as QEMU's own file has it. */
-function copyRam(folder: string, config: VmConfig): void {
+function copyRam(folder: string, config: VmConfig, ram: VmRam): void {
   const from = openSync(join(folder, "memory.elf"), "r");
-  const to = openSync(makeRamFile(config), "r+");
   try {
-    copySparse(from, to, -RAM_AT, RAM_AT + config.memoryBytes, RAM_AT);
+    copySparse(from, ram.fd, -RAM_AT, RAM_AT + config.memoryBytes, RAM_AT);
   } finally {
-    closeSync(to);
     closeSync(from);
   }
 }

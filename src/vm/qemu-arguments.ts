@@ -11,8 +11,8 @@ export type QemuOptions = {
   readonly accelerator: AcceleratorName;
   /** How fast the host's time-stamp counter runs (host-clock.ts), where that is known. */
   readonly tscKhz?: number | undefined;
-  /** The file behind the RAM, where it is one. */
-  readonly ramPath?: string | undefined;
+  /** The path by which QEMU finds its RAM; without one it keeps it to itself. */
+  readonly memPath?: string | undefined;
 };
 
 /** sockaddr_un.sun_path with its closing zero (unix(7)). */
@@ -32,7 +32,7 @@ export function qemuArguments(options: QemuOptions): string[] {
     ["-cpu", cpuModel(config.cpu, accelerator)],
     ["-smp", String(config.cpus)],
     ["-m", `${config.memoryBytes / 1024 ** 2}M`],
-    ["-object", ramBackend(config, options.ramPath)],
+    ["-object", ramBackend(config, options.memPath)],
     ["-no-user-config"],
     ["-nodefaults"],
     ["-display", "none"],
@@ -75,11 +75,10 @@ function machine({ machine }: VmConfig): string {
   return `${kind},memory-backend=ram`;
 }
 
-function ramBackend({ ram, memoryBytes }: VmConfig, path: string | undefined): string {
+function ramBackend({ memoryBytes }: VmConfig, path: string | undefined): string {
   const size = `id=ram,size=${memoryBytes}`;
-  if (ram === "memfd") return `memory-backend-memfd,${size},share=on`;
-  if (ram === "file") return `memory-backend-file,${size},share=on,mem-path=${quoted(path!)}`;
-  return `memory-backend-ram,${size}`;
+  if (path === undefined) return `memory-backend-ram,${size}`;
+  return `memory-backend-file,${size},share=on,mem-path=${quoted(path)}`;
 }
 
 function devices({ machine, network, uuid }: VmConfig, paths: VmPaths): Option[] {

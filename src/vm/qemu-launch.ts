@@ -10,6 +10,9 @@ import type { VmPaths } from "./vm-state.ts";
 /** QEMU opens its sockets within tens of milliseconds; a loaded host takes longer. */
 const PATIENCE_MS = 30_000;
 
+/** The number under which QEMU finds the descriptor that it is given. */
+export const INHERITED_FD = 3;
+
 /** A QEMU that was just started. Disposing lets go of it: it runs on. */
 export type LaunchedQemu = Disposable & {
   readonly pid: number;
@@ -19,9 +22,14 @@ export type LaunchedQemu = Disposable & {
 
 /**
  * Starts QEMU in the VM's folder, in a session of its own without a terminal, with its words going
- * to the VM's log and its sockets for the owner only. Throws KVMSEC_TOOL_MISSING.
+ * to the VM's log and its sockets for the owner only. `inherited` is a descriptor of ours that it
+ * gets as INHERITED_FD. Throws KVMSEC_TOOL_MISSING.
  */
-export function launchQemu(args: readonly string[], paths: VmPaths): LaunchedQemu {
+export function launchQemu(
+  args: readonly string[],
+  paths: VmPaths,
+  inherited?: number,
+): LaunchedQemu {
   const log = openSync(paths.log, "w", 0o600);
   const umask = process.umask(0o077);
   const child = (() => {
@@ -29,7 +37,7 @@ export function launchQemu(args: readonly string[], paths: VmPaths): LaunchedQem
       return spawn(QEMU, args, {
         cwd: paths.folder,
         detached: true,
-        stdio: ["ignore", log, log],
+        stdio: ["ignore", log, log, ...(inherited === undefined ? [] : [inherited])],
         env: { PATH: process.env["PATH"], LC_ALL: "C.UTF-8" },
       });
     } finally {

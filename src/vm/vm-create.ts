@@ -11,7 +11,7 @@ import { checkedName } from "./name.ts";
 import { removeTree, sweepRemains } from "./remains.ts";
 import { runTool } from "./run-tool.ts";
 import { withVm } from "./vm-lock.ts";
-import { removeRamFile } from "./vm-ram-file.ts";
+import { removeAllRam } from "./vm-ram.ts";
 import { findConfig, findRun, vmPaths } from "./vm-state.ts";
 import type { VmConfig } from "./vm-state.ts";
 
@@ -80,7 +80,7 @@ export function deleteVm(name: string, home: Home = openHome()): Promise<void> {
     const doomed = join(home.vms, `.deleted-${name}-${process.pid}`);
     renameSync(paths.folder, doomed);
     removeTree(doomed);
-    removeRamFile(config);
+    removeAllRam(config);
   });
 }
 

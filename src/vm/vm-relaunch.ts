@@ -7,6 +7,8 @@ import type { Image } from "./images.ts";
 import { processIdentity, signalProcess } from "./process-identity.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import { launchQemu } from "./qemu-launch.ts";
+import { freshRam } from "./vm-ram.ts";
+import type { VmRam } from "./vm-ram.ts";
 import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
 
 export type RelaunchOptions = {
@@ -15,8 +17,8 @@ export type RelaunchOptions = {
   readonly paths: VmPaths;
   readonly accelerator: AcceleratorName;
   readonly reason: string;
-  /** A file that holds the RAM already; QEMU then waits for the devices' state (`-incoming defer`). */
-  readonly ramPath?: string | undefined;
+  /** What the RAM holds already; QEMU then waits for the devices' state (`-incoming defer`). */
+  readonly filled?: VmRam | undefined;
 };
 
 /**
@@ -26,26 +28,27 @@ export type RelaunchOptions = {
 export async function relaunch(
   options: RelaunchOptions,
 ): Promise<{ run: VmRun; monitor: QmpConnection }> {
-  const { image, paths, accelerator, ramPath } = options;
-  const config: VmConfig =
-    ramPath === undefined ? options.config : { ...options.config, ram: "file" };
+  const { config, image, paths, accelerator, filled } = options;
+  filled?.takePlace();
+  using fresh = filled === undefined ? freshRam(config) : undefined;
+  const ram = filled ?? fresh;
   const args = qemuArguments({
     config,
     image,
     paths,
     accelerator,
-    ramPath,
+    memPath: ram?.memPath,
     tscKhz: timeStampKhz(),
   });
-  const stopped = ramPath === undefined ? ["-S"] : ["-S", "-incoming", "defer"];
-  using qemu = launchQemu([...args, ...stopped], paths);
+  const stopped = filled === undefined ? ["-S"] : ["-S", "-incoming", "defer"];
+  using qemu = launchQemu([...args, ...stopped], paths, ram?.inherited);
   const run: VmRun = {
     schema: "kvmsec.vm-run/1",
     ...(processIdentity(qemu.pid) ?? { pid: qemu.pid, startTime: 0, bootId: "" }),
     startedAt: new Date().toISOString(),
     accelerator,
     acceleratorReason: options.reason,
-    ...(ramPath === undefined ? {} : { ramPath }),
+    ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
   };
   writeDocumentFile(paths.run, run);
   try {

@@ -14,7 +14,7 @@ import { qemuArguments } from "./qemu-arguments.ts";
 import { launchQemu } from "./qemu-launch.ts";
 import type { LaunchedQemu } from "./qemu-launch.ts";
 import { withVm } from "./vm-lock.ts";
-import { makeRamFile, removeRamFile } from "./vm-ram-file.ts";
+import { freshRam, removeRamFile } from "./vm-ram.ts";
 import { findRun } from "./vm-state.ts";
 import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
 
@@ -60,16 +60,16 @@ async function launch(
   paths: VmPaths,
   { accelerator, reason }: Accelerator,
 ): Promise<VmRun> {
-  const ramPath = config.ram === "file" ? makeRamFile(config) : undefined;
+  using ram = freshRam(config);
   const args = qemuArguments({
     config,
     image,
     paths,
     accelerator,
-    ramPath,
+    memPath: ram?.memPath,
     tscKhz: timeStampKhz(),
   });
-  using qemu = launchQemu(args, paths);
+  using qemu = launchQemu(args, paths, ram?.inherited);
   const identity = processIdentity(qemu.pid);
   // QEMU that is gone already says why when it is waited for.
   const run: VmRun = {
@@ -78,7 +78,7 @@ async function launch(
     startedAt: new Date().toISOString(),
     accelerator,
     acceleratorReason: reason,
-    ...(ramPath === undefined ? {} : { ramPath }),
+    ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
   };
   writeDocumentFile(paths.run, run);
   try {

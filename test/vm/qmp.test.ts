@@ -121,16 +121,17 @@ test("a job that QEMU starts and fails is told as failed, one that succeeds as d
 test("an address that a double cannot hold arrives whole", async () => {
   using connection = await connectQmp(join(deep, "one"));
   const filename = join(folder, "page");
-  await connection.execute("pmemsave", { val: 0xffff0, size: 16, filename });
+  // Not the last byte: the firmware writes its checksum there while it starts.
+  await connection.execute("pmemsave", { val: 0xffff0, size: 15, filename });
   const resetVector = readFileSync(filename);
-  assert.equal(resetVector.length, 16);
+  assert.equal(resetVector.length, 15);
   // Without paging the CPU's addresses are physical, and QEMU's mask drops the highest bit.
-  await connection.execute("memsave", { val: -(2n ** 63n) + 0xffff0n, size: 16, filename });
+  await connection.execute("memsave", { val: -(2n ** 63n) + 0xffff0n, size: 15, filename });
   assert.deepEqual(readFileSync(filename), resetVector);
   // Older QEMUs take the address as int64 and refuse the rest (measured on 7.2), newer ones as
   // uint64 (measured on 10.0).
   rmSync(filename);
-  const upper = { val: 2n ** 63n + 0xffff0n, size: 16, filename };
+  const upper = { val: 2n ** 63n + 0xffff0n, size: 15, filename };
   const refusal = await connection.execute("memsave", upper).catch((error: unknown) => error);
   if (existsSync(filename)) assert.deepEqual(readFileSync(filename), resetVector);
   else assert.equal((refusal as { code?: string }).code, "KVMSEC_QMP_COMMAND_FAILED");

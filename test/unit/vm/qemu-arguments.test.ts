@@ -31,13 +31,13 @@ function given(change: Partial<VmConfig>, root = "/h", tscKhz?: number) {
   const changed = { ...config, ...change };
   const home = { root, images: `${root}/images`, vms: `${root}/vms`, logs: `${root}/logs` };
   const paths = vmPaths(home, changed.name);
-  const ramPath = changed.ram === "file" ? "/dev/shm/ram,1" : undefined;
+  const memPath = changed.ram === "file" ? "/dev/shm/ram,1" : undefined;
   const args = qemuArguments({
     config: changed,
     image,
     paths,
     accelerator: "tcg",
-    ramPath,
+    memPath,
     tscKhz,
   });
   const after = (flag: string) => args.filter((_, index) => args[index - 1] === flag);
