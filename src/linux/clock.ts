@@ -2,8 +2,7 @@ import { FAULT } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 
 const NANOSECONDS = 1_000_000;
-/** `tk_core` begins with a 4-byte sequence count, and struct timekeeper is aligned to 8. */
-const TIMEKEEPER_IN_ANONYMOUS = 8;
+const TIMEKEEPER_ALIGNMENT = 8;
 
 /**
  * The guest's clock (kernel/time/timekeeping.c): turns nanoseconds since boot, as
@@ -32,9 +31,17 @@ function bootTime(kernel: Kernel): number {
   const core = single === single ? single : kernel.symbol("timekeeper_data");
   if (core !== core || !kernel.types.has("timekeeper", "offs_real")) return FAULT;
   // `struct tk_data` has a name since 6.13.
-  const within = kernel.types.member("tk_data", "timekeeper")?.offset ?? TIMEKEEPER_IN_ANONYMOUS;
+  const within =
+    kernel.types.member("tk_data", "timekeeper")?.offset ?? behindSequenceCount(kernel);
   const timekeeper = core + within;
   const real = kernel.reader("timekeeper", "offs_real")(timekeeper);
   const boot = kernel.reader("timekeeper", "offs_boot")(timekeeper);
   return (real - boot) / NANOSECONDS;
+}
+
+/** The count knows its lock where that may sleep (PREEMPT_RT) or is watched (LOCKDEP). */
+function behindSequenceCount({ types }: Kernel): number {
+  const size =
+    types.struct("seqcount_raw_spinlock") !== 0 ? types.size("seqcount_raw_spinlock") : 4;
+  return Math.ceil(size / TIMEKEEPER_ALIGNMENT) * TIMEKEEPER_ALIGNMENT;
 }

@@ -11,10 +11,14 @@ import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
 import { populate } from "../vm/harness/populate.ts";
 import { socketRows } from "../vm/net-views/sockets.ts";
 
-/** Kernels of other ages than those of the quick tests. */
+/** Kernels of other ages and makes than those of the quick tests. */
 const guests = [
   { release: "bullseye", flavour: "cloud" },
   { release: "sid", flavour: "cloud" },
+  { release: "bullseye", flavour: "generic" },
+  { release: "bookworm", flavour: "generic" },
+  { release: "bookworm", flavour: "rt" },
+  { release: "trixie", flavour: "rt" },
 ] as const;
 
 for (const wish of guests) {

@@ -9,6 +9,7 @@ const kernels = [
   "bullseye/cloud",
   "bookworm/generic",
   "trixie/generic",
+  "trixie/rt",
   "sid/cloud",
   "trixie-backports/cloud",
 ];

@@ -10,6 +10,7 @@ const kernels = [
   "bookworm/generic",
   "bookworm-backports/cloud",
   "trixie/generic",
+  "trixie/rt",
   "sid/cloud",
   "trixie-backports/cloud",
 ];

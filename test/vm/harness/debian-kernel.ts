@@ -12,9 +12,16 @@ import { join } from "node:path";
 import { cacheDirectory, lockFile } from "./cache.ts";
 import { command } from "./command.ts";
 
+const metaPackages = {
+  cloud: "linux-image-cloud-amd64",
+  generic: "linux-image-amd64",
+  rt: "linux-image-rt-amd64",
+} as const;
+
 /** A Debian release or pocket, as `sources.list` names it: `bookworm`, `trixie-backports`, `sid`. */
 export type Release = string;
-export type Flavour = "cloud" | "generic";
+/** `rt` is built with PREEMPT_RT. */
+export type Flavour = keyof typeof metaPackages;
 export type KernelWish = { readonly release: Release; readonly flavour: Flavour };
 
 /** A distribution kernel, unpacked on the host. */
@@ -75,8 +82,7 @@ function firstThere(...paths: string[]): string {
 
 async function download(wish: KernelWish, home: string): Promise<Kernel> {
   const apt = await privateApt(wish.release, join(home, "apt"));
-  const meta = wish.flavour === "cloud" ? "linux-image-cloud-amd64" : "linux-image-amd64";
-  const packages = await kernelPackages(apt, meta);
+  const packages = await kernelPackages(apt, metaPackages[wish.flavour]);
   const fetched = join(home, "download");
   const fresh = join(home, "fresh");
   for (const directory of [fetched, fresh]) {

@@ -108,10 +108,11 @@ function extraKernels(): string[] {
 /** `trixie-backports/cloud` → what `kernel` takes. */
 export function parseKernel(name: string): KernelWish {
   const [release, flavour] = name.trim().split("/");
-  if (!isFlavour(flavour)) throw new Error(`${name} is not RELEASE/cloud or RELEASE/generic`);
+  if (!isFlavour(flavour))
+    throw new Error(`${name} is not RELEASE/cloud, RELEASE/generic or RELEASE/rt`);
   return { release, flavour };
 }
 
 function isFlavour(word: string | undefined): word is Flavour {
-  return word === "cloud" || word === "generic";
+  return word === "cloud" || word === "generic" || word === "rt";
 }

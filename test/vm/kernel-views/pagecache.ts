@@ -10,11 +10,11 @@ import { readAll } from "./read-all.ts";
 
 const PAGE = 4096;
 
-/** Files of every kind: in memory, on a disk, sparse, in huge pages, with odd names. */
+/** Files of every kind: in memory, on a disk, sparse, in huge pages where there are any, with odd names. */
 const MAKE_FILES = `
   mke2fs -F /dev/vda > /dev/null && mkdir -p /disk /huge
   mount -t ext4 /dev/vda /disk
-  mount -t tmpfs -o huge=always tmpfs /huge
+  mount -t tmpfs -o huge=always tmpfs /huge || mount -t tmpfs tmpfs /huge
   mkdir -p /disk/a/b
   head -c 3000000 /dev/urandom > /disk/a/b/random
   seq 1 200000 > /disk/seq
