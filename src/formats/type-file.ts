@@ -1,10 +1,10 @@
-import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { parseBtf } from "./btf.ts";
 import { allElfNotes, elfSection, gnuBuildId, parseElf } from "./elf.ts";
 import { readElfSymbols } from "./elf-symbols.ts";
 import { parseIsf } from "./isf.ts";
 import type { SymbolTable } from "./symbol-table.ts";
 import type { TypeSource } from "./type-source.ts";
+import { unpackFile } from "./unpack.ts";
 
 /** What a file that somebody gives for a kernel without BTF tells of it. */
 export type TypeFile = {
@@ -25,29 +25,16 @@ const MAX_SIZE = 1024 * 1024 * 1024;
 
 /**
  * Reads raw BTF (`/sys/kernel/btf/vmlinux`), an ELF kernel or object with a .BTF section, or a
- * Volatility symbol file; any of them may be compressed with gzip or zstd.
+ * Volatility symbol file; any of them may be compressed with gzip, zstd or xz.
  */
-export function parseTypeFile(bytes: Uint8Array): TypeFileResult {
-  const unpacked = unpack(bytes);
-  if (typeof unpacked === "string") return { ok: false, reason: unpacked };
-  if (unpacked[0] === 0x9f && unpacked[1] === 0xeb) return fromBtf(unpacked, "btf");
-  if (Buffer.from(unpacked.subarray(0, 4)).equals(Buffer.from("\x7fELF"))) return fromElf(unpacked);
-  if (/^\s*\{/.test(Buffer.from(unpacked.subarray(0, 64)).toString("latin1"))) {
-    return fromIsf(unpacked);
-  }
+export function parseTypeFile(packed: Uint8Array): TypeFileResult {
+  const unpacked = unpackFile(packed, MAX_SIZE);
+  if (!unpacked.ok) return unpacked;
+  const { bytes } = unpacked;
+  if (bytes[0] === 0x9f && bytes[1] === 0xeb) return fromBtf(bytes, "btf");
+  if (Buffer.from(bytes.subarray(0, 4)).equals(Buffer.from("\x7fELF"))) return fromElf(bytes);
+  if (/^\s*\{/.test(Buffer.from(bytes.subarray(0, 64)).toString("latin1"))) return fromIsf(bytes);
   return { ok: false, reason: "neither BTF, nor an ELF file, nor a Volatility symbol file" };
-}
-
-function unpack(bytes: Uint8Array): Uint8Array | string {
-  const magic = Buffer.from(bytes.subarray(0, 6)).toString("hex");
-  try {
-    if (magic.startsWith("1f8b")) return gunzipSync(bytes, { maxOutputLength: MAX_SIZE });
-    if (magic === "fd377a585a00") return "compressed with xz: decompress it first (xz -dk FILE)";
-    if (!magic.startsWith("28b52ffd")) return bytes;
-    return zstdDecompressSync(bytes, { maxOutputLength: MAX_SIZE });
-  } catch (error) {
-    return `damaged compression: ${(error as Error).message}`;
-  }
 }
 
 function fromBtf(

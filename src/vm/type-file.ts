@@ -1,13 +1,7 @@
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { promisify } from "node:util";
 import { systemCode, usageError } from "../base/errors.ts";
 import { parseTypeFile } from "../formats/type-file.ts";
 import type { TypeSource } from "../formats/type-source.ts";
-
-const run = promisify(execFile);
-const XZ_MAGIC = "fd377a585a00";
-const MAX_UNPACKED = 2 ** 30;
 
 /**
  * Reads type information that a user supplies for a kernel without BTF of its own: BTF, an ELF
@@ -22,10 +16,7 @@ export async function loadTypeFile(path: string): Promise<TypeSource> {
 
 async function contents(path: string): Promise<Uint8Array> {
   try {
-    const bytes = await readFile(path);
-    if (bytes.toString("hex", 0, 6) !== XZ_MAGIC) return bytes;
-    const options = { encoding: "buffer", maxBuffer: MAX_UNPACKED } as const;
-    return (await run("xz", ["--decompress", "--stdout", "--keep", "--", path], options)).stdout;
+    return await readFile(path);
   } catch (error) {
     throw unreadable(path, systemCode(error) ?? String(error));
   }
