@@ -70,8 +70,20 @@ export function checkFunction(context: CheckContext, pointer: FunctionPointer): 
   return true;
 }
 
+/** Whether a pointer leads where it may: for places with many, before what to say is put together. */
+export function leadsWell(
+  context: CheckContext,
+  target: GuestVirtual,
+  rule: Pick<FunctionPointer, "allowed">,
+): boolean {
+  return target === target && judge(context, { target, ...rule }) === undefined;
+}
+
 /** What is wrong with where it leads, or undefined. */
-function judge(context: CheckContext, pointer: FunctionPointer): Verdict | undefined {
+function judge(
+  context: CheckContext,
+  pointer: Pick<FunctionPointer, "target" | "allowed" | "module">,
+): Verdict | undefined {
   const { target, allowed, module = "critical" } = pointer;
   const owners = context.facts.get(codeOwners);
   const owner = owners.ownerOf(target);

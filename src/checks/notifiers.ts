@@ -30,6 +30,15 @@ const OTHERS: readonly Chain[] = [
   ["netdev_chain", "raw"],
   ["netevent_notif_chain", "atomic"],
   ["netlink_chain", "blocking"],
+  ["inet6addr_validator_chain", "blocking"],
+  ["x86_mce_decoder_chain", "blocking"],
+  ["pvclock_gtod_chain", "raw"],
+  ["vmap_notify_list", "blocking"],
+  ["blocking_lsm_notifier_chain", "blocking"],
+  ["memory_chain", "blocking"],
+  ["acpi_chain_head", "blocking"],
+  ["vmfork_chain", "blocking"],
+  ["cpufreq_policy_notifier_list", "blocking"],
 ];
 
 /** Each callback of the kernel's notifier chains is code of somebody who may listen there. */

@@ -7,6 +7,12 @@ import { hiddenModule } from "./hidden-module.ts";
 import { hiddenProcess } from "./hidden-process.ts";
 import { hiddenSocket } from "./hidden-socket.ts";
 import { idt } from "./idt.ts";
+import { irqHandlers } from "./irq-handlers.ts";
+import { kernelThreadFunctions } from "./kernel-thread-functions.ts";
+import { registeredCallbacks } from "./registered-callbacks.ts";
+import { softirqs } from "./softirqs.ts";
+import { timers } from "./timers.ts";
+import { workQueues } from "./work-queues.ts";
 import { kernelPages } from "./kernel-pages.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
@@ -40,6 +46,12 @@ export const checks: readonly Check[] = [
   tracepoints,
   lsmHooks,
   notifiers,
+  registeredCallbacks,
+  irqHandlers,
+  softirqs,
+  timers,
+  workQueues,
+  kernelThreadFunctions,
   hiddenProcess,
   hiddenModule,
   hiddenSocket,

@@ -3,6 +3,7 @@ import type { GuestVirtual } from "../../../src/base/address.ts";
 import { CodeOwners } from "../../../src/linux/code-owner.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { Guest as Attached } from "../../../src/vm/guest.ts";
+import { callbackTamperings } from "./callback-tamperings.ts";
 import { interruptTamperings } from "./interrupt-tamperings.ts";
 import { listTamperings } from "./list-tamperings.ts";
 import { tableTamperings } from "./table-tamperings.ts";
@@ -43,7 +44,12 @@ export function hookTamperings({ kernel }: Attached, editor: RamEditor): HookTam
     nobody: kernel.space.pointer(task + kernel.offset("task_struct", "tasks")),
     wrong: kernel.requireSymbol("commit_creds"),
   };
-  return [...interruptTamperings(place), ...listTamperings(place), ...tableTamperings(place)];
+  return [
+    ...interruptTamperings(place),
+    ...listTamperings(place),
+    ...callbackTamperings(place),
+    ...tableTamperings(place),
+  ];
 }
 
 /** Does several things, and takes them back in the opposite order. */

@@ -1,0 +1,13 @@
+import type { GuestVirtual } from "../base/address.ts";
+
+/** A function that the kernel will call, and who holds the pointer to it. */
+export type Callback = {
+  /** `timer`, `work of events_unbound`, `handler of eth0`: an article goes before it. */
+  readonly what: string;
+  readonly function: GuestVirtual;
+  /** The struct that leads to it: a `timer_list`, an `irqaction`. */
+  readonly holder: GuestVirtual;
+};
+
+/** Told why a part of what holds callbacks could not be read. */
+export type Problem = (reason: string) => void;
