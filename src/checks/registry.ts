@@ -1,6 +1,7 @@
 import { bpf } from "./bpf.ts";
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
+import { forgedCredentials } from "./forged-credentials.ts";
 import { ftrace } from "./ftrace.ts";
 import { helperPrograms } from "./helper-programs.ts";
 import { hiddenModule } from "./hidden-module.ts";
@@ -23,11 +24,13 @@ import { netfilter } from "./netfilter.ts";
 import { notifiers } from "./notifiers.ts";
 import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
+import { rootWithoutCause } from "./root-without-cause.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
 import { socketFilters } from "./socket-filters.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
+import { taskFlags } from "./task-flags.ts";
 import { tracepoints } from "./tracepoints.ts";
 import { ttyOperations } from "./tty-operations.ts";
 import { vanishedProgram } from "./vanished-program.ts";
@@ -56,6 +59,9 @@ export const checks: readonly Check[] = [
   hiddenModule,
   hiddenSocket,
   sharedCredentials,
+  forgedCredentials,
+  rootWithoutCause,
+  taskFlags,
   helperPrograms,
   vanishedProgram,
   kernelThreadImpostor,

@@ -1,5 +1,7 @@
+import type { GuestVirtual } from "../base/address.ts";
 import type { Process } from "../linux/process.ts";
 import { ProcessDecoder } from "../linux/process.ts";
+import { Tasks } from "../linux/task.ts";
 import { readSockets } from "../linux/sockets.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
 import { fact } from "./sweep-facts.ts";
@@ -24,6 +26,33 @@ export const processes = fact(({ kernel }): Listed<CalledProcess> => {
       argv: decoder.commandLine(process, budget)?.argv,
     }),
   );
+  return { rows, problems };
+});
+
+/** A thread of a user process: credentials and flags are its own. */
+export type UserThread = {
+  readonly process: CalledProcess;
+  readonly task: GuestVirtual;
+  /** Of its `real_cred`. */
+  readonly cred: GuestVirtual;
+};
+
+/** All threads of user processes that have not exited. */
+export const userThreads = fact((facts): Listed<UserThread> => {
+  const { kernel } = facts;
+  const tasks = new Tasks(kernel);
+  const budget = kernel.budget();
+  const found = facts.get(processes);
+  const problems = [...found.problems];
+  const rows = found.rows
+    .filter(({ kthread, state }) => !kthread && state !== "Z" && state !== "X")
+    .flatMap((process) => {
+      const several = process.threads > 1;
+      const group = several
+        ? tasks.threads(process.task, budget, (reason) => problems.push(reason))
+        : [process.task];
+      return group.map((task) => ({ process, task, cred: tasks.realCred(task) }));
+    });
   return { rows, problems };
 });
 

@@ -28,3 +28,8 @@ export function assertFound(t: TestContext, { check, says }: Planted, look: () =
   const again = new Set(look().findings.map(({ id }) => id));
   for (const { id } of right) assert.ok(again.has(id), "the same cause has the same id");
 }
+
+/** What was planted is found no more, and nothing else is. */
+export function assertGone({ findings }: Sweep): void {
+  assert.deepEqual(findings, []);
+}

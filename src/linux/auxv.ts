@@ -1,0 +1,62 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** Types of entries (include/uapi/linux/auxvec.h). */
+const AT_NULL = 0;
+const AT_UID = 11;
+const AT_EUID = 12;
+const AT_SECURE = 23;
+/** No type is larger; of a 32-bit program the first word holds a type and its value. */
+const MAX_TYPE = 0xffff;
+
+/** Whom a program was started as, by the vector that the kernel gave it. */
+export type StartedAs = {
+  readonly uid: number;
+  readonly euid: number;
+  /** It gained something by being executed: a setuid file, or capabilities of the file. */
+  readonly secure: boolean;
+};
+
+/**
+ * Reads `mm_struct.saved_auxv`: what create_elf_tables (fs/binfmt_elf.c) told a program at its last
+ * execve. It is the kernel's copy: changing it takes CAP_SYS_RESOURCE (PR_SET_MM_AUXV) or a
+ * restore of a checkpoint. Ids are those of the program's own user namespace.
+ */
+export class AuxiliaryVectors {
+  readonly #kernel: Kernel;
+  readonly #offset: number;
+  readonly #length: number;
+
+  /** Throws KVMSEC_TYPE_MISSING. */
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#offset = kernel.offset("mm_struct", "saved_auxv");
+    this.#length = kernel.types.length("mm_struct", "saved_auxv");
+  }
+
+  /** Undefined where the vector tells none of it, or cannot be read. */
+  startedAs(mm: GuestVirtual): StartedAs | undefined {
+    const bytes = this.#kernel.space.bytes(mm + this.#offset, this.#length * 8);
+    if (bytes === undefined) return undefined;
+    const words = new Uint32Array(bytes.buffer);
+    // fs/compat_binfmt_elf.c writes pairs of 32 bits into the same room.
+    const wide = words[0]! <= MAX_TYPE && words[1] === 0;
+    const entries = vectorEntries(words, wide ? 2 : 1);
+    const uid = entries.get(AT_UID);
+    const euid = entries.get(AT_EUID);
+    const secure = entries.get(AT_SECURE);
+    if (uid === undefined || euid === undefined || secure === undefined) return undefined;
+    return { uid, euid, secure: secure !== 0 };
+  }
+}
+
+/** The low halves of the values: all that is asked for fits. `unit` is words per number. */
+function vectorEntries(words: Uint32Array, unit: number): ReadonlyMap<number, number> {
+  const entries = new Map<number, number>();
+  for (let at = 0; at + unit < words.length; at += 2 * unit) {
+    const type = words[at]!;
+    if (type === AT_NULL) break;
+    entries.set(type, words[at + unit]!);
+  }
+  return entries;
+}

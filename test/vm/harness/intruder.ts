@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import type { GuestVirtual } from "../../../src/base/address.ts";
+import type { Kernel } from "../../../src/linux/kernel.ts";
+import { Tasks } from "../../../src/linux/task.ts";
+import type { Guest } from "./guest.ts";
+import { helperProgram } from "./helper-program.ts";
+
+const PROGRAM = "/usr/sbin/intruder";
+
+/** One scenario of intruder.c that runs in a guest. */
+export type Intruder = {
+  readonly pid: number;
+  readonly task: GuestVirtual;
+  /** Kills it and what it started, and waits until they are gone. */
+  readonly end: () => Promise<unknown>;
+};
+
+/** Puts the program of scenarios into a guest; once a guest. */
+export async function installIntruder(guest: Guest): Promise<void> {
+  await guest.put(PROGRAM, readFileSync(await helperProgram("intruder")), 0o755);
+}
+
+/** Starts a scenario. */
+export async function startIntruder(
+  guest: Guest,
+  kernel: Kernel,
+  scenario: string,
+): Promise<Intruder> {
+  const told = await guest.run(`${PROGRAM} ${scenario}`);
+  const pid = Number(/ (\d+)$/.exec(told.trim())?.[1]);
+  return { pid, task: taskOf(kernel, pid), end: () => endSession(guest, pid) };
+}
+
+/** Each scenario leads a session of its own. */
+function endSession(guest: Guest, pid: number): Promise<string> {
+  return guest.run(
+    `kill -9 ${pid} $(pgrep -s ${pid}) 2>/dev/null
+    while pgrep -s ${pid} >/dev/null; do sleep 0.1; done`,
+  );
+}
+
+/** Address of a process's task_struct. Throws where there is none. */
+export function taskOf(kernel: Kernel, pid: number): GuestVirtual {
+  kernel.refresh();
+  const tasks = new Tasks(kernel);
+  const task = tasks.processes(kernel.budget()).find((each) => tasks.pid(each) === pid);
+  if (task === undefined) throw new Error(`the guest has no process ${pid}`);
+  return task;
+}

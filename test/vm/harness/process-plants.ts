@@ -1,0 +1,5 @@
+import { credentialPlants } from "./credential-plants.ts";
+import type { ProcessPlant } from "./process-plant.ts";
+
+/** Every tampering with user processes that the tests know, for one guest. */
+export const processPlants: readonly ProcessPlant[] = [...credentialPlants];
