@@ -30,6 +30,8 @@ export type InitramfsOptions = {
   readonly availableModules?: readonly string[];
   /** Path in the guest → content (mode 0644 unless told). */
   readonly files?: Readonly<Record<string, GuestFile>>;
+  /** A disk whose own init takes over; the agent then runs there as a service of systemd. */
+  readonly rootDisk?: string;
   /** Where the agent finds the host: a character device. */
   readonly port: string;
 };
@@ -41,7 +43,7 @@ export async function initramfs(options: InitramfsOptions): Promise<Buffer> {
   const modules = await moduleSet(options.kernel, options.modules ?? [], available);
   const own: CpioEntry[] = [...modules.entries];
   const add = (entry: CpioEntry) => own.push(entry);
-  addFile(add, "/init", { data: initScript(modules.load, options.port), mode: 0o755 });
+  addFile(add, "/init", { data: initScript(modules.load, options), mode: 0o755 });
   for (const [path, file] of Object.entries(options.files ?? {})) addFile(add, path, file);
   return Buffer.concat([await baseArchive(tools), cpio(own)]);
 }
@@ -97,7 +99,7 @@ const etc: Record<string, string> = {
   "/etc/os-release": 'PRETTY_NAME="kvmsec test guest"\nID=debian\n',
 };
 
-function initScript(load: readonly string[], port: string): string {
+function initScript(load: readonly string[], { port, rootDisk }: InitramfsOptions): string {
   const mounts = [
     "proc proc /proc",
     "sysfs sysfs /sys",
@@ -122,7 +124,29 @@ function initScript(load: readonly string[], port: string): string {
     "busybox hostname guest",
     "busybox ip link set lo up",
     ...load.map((file) => `busybox insmod ${file} || echo "init: cannot load ${file}"`),
-    `exec guest-agent ${port}`,
+    ...(rootDisk === undefined ? [`exec guest-agent ${port}`] : handOver(rootDisk, port)),
     "",
   ].join("\n");
+}
+
+/** The agent goes along as a service, and what it starts outlives each command. */
+function handOver(disk: string, port: string): string[] {
+  const unit = [
+    "[Service]",
+    `ExecStart=/usr/sbin/guest-agent ${port}`,
+    "Environment=HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+    "KillMode=process",
+  ].join("\\n");
+  const units = "/mnt/etc/systemd/system";
+  return [
+    `busybox mount -t ext4 ${disk} /mnt`,
+    "busybox cp /usr/sbin/guest-agent /mnt/usr/sbin/guest-agent",
+    `busybox mkdir -p ${units}/multi-user.target.wants`,
+    `busybox printf '${unit}\\n' > ${units}/guest-agent.service`,
+    `busybox ln -sf ../guest-agent.service ${units}/multi-user.target.wants/guest-agent.service`,
+    // systemd mounts its own where these are not moved along.
+    "for dir in /sys/fs/bpf /sys/kernel/security /sys/kernel/debug /sys/kernel/tracing /sys/fs/cgroup; do busybox umount $dir; done",
+    "for dir in /dev/pts /dev/shm /sys /run /tmp /proc; do busybox umount $dir; done",
+    "exec busybox switch_root /mnt /sbin/init",
+  ];
 }
