@@ -1,5 +1,5 @@
 import { hexBytes } from "../base/hex.ts";
-import type { Section } from "../linux/kernel-text/kernel-file.ts";
+import type { Section } from "../linux/kernel-text/code-file.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import { requireText } from "./kernel-text.ts";

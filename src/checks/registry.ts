@@ -20,6 +20,7 @@ import { kernelText } from "./kernel-text.ts";
 import { kernelThreadImpostor } from "./kernel-thread-impostor.ts";
 import { kprobes } from "./kprobes.ts";
 import { lsmHooks } from "./lsm-hooks.ts";
+import { moduleText } from "./module-text.ts";
 import { netfilter } from "./netfilter.ts";
 import { notifiers } from "./notifiers.ts";
 import { operationsTables } from "./operations-tables.ts";
@@ -39,6 +40,7 @@ import { vanishedProgram } from "./vanished-program.ts";
 export const checks: readonly Check[] = [
   kernelText,
   kernelRodata,
+  moduleText,
   kernelPages,
   syscallTable,
   syscallDispatch,

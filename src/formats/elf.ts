@@ -26,6 +26,9 @@ export type ElfSection = {
   readonly offset: number;
   readonly size: number;
   readonly link: number;
+  /** sh_info: of relocations, the section that they change. */
+  readonly info: number;
+  readonly alignment: number;
   readonly entrySize: number;
 };
 
@@ -136,6 +139,8 @@ function readSections(bytes: Uint8Array, view: DataView): ElfSection[] | string 
       offset: size64(view, at + 24),
       size: size64(view, at + 32),
       link: view.getUint32(at + 40, true),
+      info: view.getUint32(at + 44, true),
+      alignment: size64(view, at + 48),
       entrySize: size64(view, at + 56),
     });
   }

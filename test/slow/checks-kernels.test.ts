@@ -3,13 +3,17 @@ import { test } from "node:test";
 import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import { CodeOwners } from "../../src/linux/code-owner.ts";
+import { findKernelFiles } from "../../src/files/kernel-files.ts";
 import { attach } from "../../src/vm/guest.ts";
-import { findKernelText } from "../../src/vm/kernel-file.ts";
 import { readProcessors } from "../../src/vm/processors.ts";
+import { moduleFolder } from "../vm/harness/guest-modules.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
 import { populate } from "../vm/harness/populate.ts";
 import { socketRows } from "../vm/net-views/sockets.ts";
+
+/** With whatever modules patch of themselves. */
+const MODULES = ["nf_tables", "overlay", "bridge", "veth", "tun"];
 
 /** Kernels of other ages and makes than those of the quick tests. */
 const guests = [
@@ -24,15 +28,24 @@ const guests = [
 for (const wish of guests) {
   test(`a clean guest is silent: ${wish.release}/${wish.flavour}`, async (t) => {
     const kernel = await debianKernel(wish);
-    await using guest = await bootTiny({ kernel, cpu: "max", cpus: 2, ram: "file" });
+    await using guest = await bootTiny({
+      kernel,
+      cpu: "max",
+      cpus: 2,
+      ram: "file",
+      modules: MODULES,
+    });
     using attached = await attach(`pid:${guest.pid}`);
-    const text = findKernelText(attached, kernel.vmlinuz);
+    const files = findKernelFiles(attached, {
+      kernelFile: kernel.vmlinuz,
+      modulesDir: await moduleFolder(guest.options),
+    });
     const processors = await readProcessors(attached);
     const look = (ids?: readonly string[]) =>
       sweep(
         attached.kernel,
         checks.filter(({ id }) => ids?.includes(id) ?? true),
-        { ...text, ...processors },
+        { ...files, ...processors },
       );
 
     await t.test("no check finds anything, and all run to the end", () => {

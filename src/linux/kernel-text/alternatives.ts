@@ -1,6 +1,6 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import type { Kernel } from "../kernel.ts";
-import type { KernelFile } from "./kernel-file.ts";
+import type { CodeFile } from "./code-file.ts";
 
 /** One entry of `.altinstructions`: text that may be replaced when the processor has a feature. */
 export type Alternative = {
@@ -17,7 +17,7 @@ const MAX_ALTERNATIVES = 100_000;
  * arch/x86/include/asm/alternative.h; its size changed in 5.13 and 6.3, so BTF says where what
  * lies). Several may stand for one place: the last whose feature is there wins.
  */
-export function alternatives(kernel: Kernel, file: KernelFile): Map<GuestVirtual, Alternative[]> {
+export function alternatives(kernel: Kernel, file: CodeFile): Map<GuestVirtual, Alternative[]> {
   const { types } = kernel;
   const section = file.sections.get(".altinstructions");
   const found = new Map<GuestVirtual, Alternative[]>();

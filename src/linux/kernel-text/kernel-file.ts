@@ -2,36 +2,38 @@ import type { GuestVirtual } from "../../base/address.ts";
 import { parseVmlinux } from "../../formats/vmlinux.ts";
 import { readKernelRelocations, relocateKernel } from "../../formats/kernel-relocations.ts";
 import type { Kernel } from "../kernel.ts";
-
-export type Section = { readonly start: GuestVirtual; readonly size: number };
+import type { CodeFile, Section, StaticCallTrampoline } from "./code-file.ts";
 
 /** Sections that boot code may leave apart from the rest of the image. */
 const MAX_SECTIONS = 512;
 
-/**
- * The kernel file that the guest booted, laid out and moved as its boot code did: what memory held
- * before the kernel began to patch itself. Init sections that the guest has long freed are here.
- */
-export class KernelFile {
+/** The kernel file that the guest booted. Init sections that the guest has long freed are here. */
+export class KernelFile implements CodeFile {
   /** From `base` on. */
   readonly image: Uint8Array;
   readonly base: GuestVirtual;
   readonly sections: ReadonlyMap<string, Section>;
+  readonly tables: CodeFile["tables"];
+  readonly staticCallTrampolines: readonly StaticCallTrampoline[];
 
-  constructor(image: Uint8Array, base: GuestVirtual, sections: ReadonlyMap<string, Section>) {
+  constructor(kernel: Kernel, image: Uint8Array, sections: ReadonlyMap<string, Section>) {
     this.image = image;
-    this.base = base;
+    this.base = kernel.image.virtual;
     this.sections = sections;
+    this.tables = {
+      mcount: between(kernel, "__start_mcount_loc", "__stop_mcount_loc"),
+      staticCalls: between(kernel, "__start_static_call_sites", "__stop_static_call_sites"),
+      jumpLabels: between(kernel, "__start___jump_table", "__stop___jump_table"),
+    };
+    this.staticCallTrampolines = [...trampolines(kernel)];
   }
 
-  /** A view of the bytes at a (moved) address, undefined where the image ends before. */
   bytes(address: GuestVirtual, length: number): Uint8Array | undefined {
     const at = address - this.base;
     if (!(at >= 0 && length >= 0 && at + length <= this.image.length)) return undefined;
     return this.image.subarray(at, at + length);
   }
 
-  /** Signed 32-bit word at an address, NaN outside the image. */
   i32(address: GuestVirtual): number {
     const at = address - this.base;
     if (!(at >= 0 && at + 4 <= this.image.length)) return Number.NaN;
@@ -39,7 +41,6 @@ export class KernelFile {
     return image[at] | (image[at + 1] << 8) | (image[at + 2] << 16) | (image[at + 3] << 24);
   }
 
-  /** An address that the image holds, signed; NaN outside. */
   pointer(address: GuestVirtual): GuestVirtual {
     return this.i32(address + 4) * 2 ** 32 + (this.i32(address) >>> 0);
   }
@@ -73,5 +74,20 @@ export function prepareKernelFile(
     const start = Number(BigInt.asIntN(64, section.address)) + delta;
     if (section.address !== 0n) sections.set(section.name, { start, size: section.size });
   }
-  return { ok: true, file: new KernelFile(vmlinux.image, kernel.image.virtual, sections) };
+  return { ok: true, file: new KernelFile(kernel, vmlinux.image, sections) };
+}
+
+/** A table between two symbols (include/asm-generic/vmlinux.lds.h). */
+function between(kernel: Kernel, start: string, stop: string): Section | undefined {
+  const from = kernel.symbol(start);
+  const size = kernel.symbol(stop) - from;
+  return size > 0 ? { start: from, size } : undefined;
+}
+
+/** `__SCT__name` jumps to what the key `__SCK__name` holds (arch/x86/include/asm/static_call.h). */
+function* trampolines({ symbols }: Kernel): Generator<StaticCallTrampoline> {
+  for (const index of symbols.startingWith("__SCT__")) {
+    const { name, address } = symbols.entry(index);
+    yield { address, key: symbols.address(name.replace("__SCT__", "__SCK__")) };
+  }
 }

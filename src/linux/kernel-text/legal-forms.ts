@@ -1,7 +1,6 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import { branchTarget, decodeInstruction } from "../../arch/x86/instruction.ts";
 import type { Kernel } from "../kernel.ts";
-import type { KernelFile } from "./kernel-file.ts";
 import { isPadding } from "./nops.ts";
 import type { PatchSite } from "./patch-sites.ts";
 
@@ -20,6 +19,14 @@ export type LegalTargets = {
   isTracer(target: GuestVirtual): boolean;
   /** The first byte of a function of the kernel or a module. */
   isFunction(target: GuestVirtual): boolean;
+  /** A page of thunks that the kernel made against ITS. */
+  isThunkPage(target: GuestVirtual): boolean;
+  /** Names of the symbols that begin at `target`, one a line; empty where there is none. */
+  namesAt(target: GuestVirtual): string;
+  /** Address of a symbol of the kernel or a module, NaN where there is none. */
+  symbol(name: string): GuestVirtual;
+  /** Changes whenever generated code, modules or tracers come and go. */
+  readonly generation: string;
 };
 
 /** `static_call_return0`, whose calls become one instruction that zeroes the result. */
@@ -57,18 +64,24 @@ const INLINE_OPERATIONS = new Set([
 /** Decides whether what stands at a patch site is one of the forms that the kernel itself writes. */
 export class LegalForms {
   readonly #kernel: Kernel;
-  readonly #file: KernelFile;
   readonly #targets: LegalTargets;
+  /** A form was found legal because of where it leads outside the image: it holds while that lives. */
+  leansOnLive = false;
 
-  constructor(kernel: Kernel, file: KernelFile, targets: LegalTargets) {
+  constructor(kernel: Kernel, targets: LegalTargets) {
     this.#kernel = kernel;
-    this.#file = file;
     this.#targets = targets;
   }
 
   /** See LegalTargets. */
   isFunction(target: GuestVirtual): boolean {
-    return this.#targets.isFunction(target);
+    return this.#leaningOn(target).isFunction(target);
+  }
+
+  #leaningOn(target: GuestVirtual): LegalTargets {
+    const { virtual, size } = this.#kernel.image;
+    if (!(target >= virtual && target < virtual + size)) this.leansOnLive = true;
+    return this.#targets;
   }
 
   /** `code[at]` is what the guest has at `address`; `original` what the file has at the site. */
@@ -88,7 +101,7 @@ export class LegalForms {
       case "mcount":
         return isPadding(code, at, end) || this.#callsTrampoline(code, at, address);
       case "ftrace-call":
-        return isBranch(code[at]) && this.#targets.isTracer(nearTarget(code, at, address));
+        return this.#callsTracer(code, at, address);
       case "static-call":
         return this.#isStaticCall(site, code, at, end, address);
       case "jump-label":
@@ -107,7 +120,7 @@ export class LegalForms {
   /** `ret` with breakpoints behind, or a jump to one of the return thunks. */
   #isReturn(code: Uint8Array, at: number, end: number, address: GuestVirtual): boolean {
     if (code[at] === RET) return isPadding(code, at + 1, end);
-    return /return_thunk/.test(this.#nameAt(jumpTarget(code, at, address)));
+    return /return_thunk/.test(this.#targets.namesAt(jumpTarget(code, at, address)));
   }
 
   /** The register branch itself, perhaps behind lfence and a condition, or another thunk. */
@@ -121,13 +134,22 @@ export class LegalForms {
     const byRegister = branch.opcode === 0xff && [2, 4].includes((branch.modrm >>> 3) & 7);
     if (byRegister && branch.modrm >= 0xc0) return isPadding(code, place + branch.length, end);
     const target = branchTarget(code, place, address + (place - at), branch);
-    const thunk = /^__x86_indirect_(its_|call_|jump_)?thunk/.test(this.#nameAt(target));
+    const thunk =
+      /^__x86_indirect_(its_|call_|jump_)?thunk/m.test(this.#targets.namesAt(target)) ||
+      this.#leaningOn(target).isThunkPage(target);
     return thunk && isPadding(code, place + branch.length, end);
   }
 
   #callsTrampoline(code: Uint8Array, at: number, address: GuestVirtual): boolean {
     if (!isBranch(code[at])) return false;
-    return this.#targets.isTrampoline(nearTarget(code, at, address));
+    const target = nearTarget(code, at, address);
+    return this.#leaningOn(target).isTrampoline(target);
+  }
+
+  #callsTracer(code: Uint8Array, at: number, address: GuestVirtual): boolean {
+    if (!isBranch(code[at])) return false;
+    const target = nearTarget(code, at, address);
+    return this.#leaningOn(target).isTracer(target);
   }
 
   /** The key's own function and no other; or what stands for doing nothing. */
@@ -141,14 +163,21 @@ export class LegalForms {
     if (isPadding(code, at, end) || this.#isReturn(code, at, end, address)) return true;
     const text = Buffer.from(code.buffer, code.byteOffset + at, end - at).toString("hex");
     if (RETURN_ZERO.some((form) => text.startsWith(form))) return true;
-    const func = this.#kernel.readerOf("static_call_key", "func")?.(detail);
+    const func = this.#kernel.readerOf("static_call_key", "func")?.(this.#keyOf(detail));
     const inlined = INLINED_CALLS.find(({ form }) => form === text);
-    if (inlined !== undefined) return inlined.name.test(this.#nameAt(func ?? Number.NaN));
+    if (inlined !== undefined) return inlined.name.test(this.#targets.namesAt(func ?? Number.NaN));
     const conditional = code[at] === 0x0f && (code[at + 1] & 0xf0) === 0x80;
     const place = conditional ? at + 1 : at;
     if (!conditional && code[at] !== CALL && code[at] !== JMP) return false;
     const target = nearTarget(code, place, address + (place - at));
-    return target === func || this.#nameAt(target).startsWith("__SCT__");
+    return target === func || this.#targets.namesAt(target).startsWith("__SCT__");
+  }
+
+  /** The key, or that of the trampoline which stands for it. */
+  #keyOf(detail: GuestVirtual): GuestVirtual {
+    const [name = ""] = this.#targets.namesAt(detail).split("\n");
+    if (!name.startsWith("__SCT__")) return detail;
+    return this.#targets.symbol(name.replace("__SCT__", "__SCK__"));
   }
 
   /** A direct call, a jump, or the native instruction; NOPs fill the rest. */
@@ -156,7 +185,7 @@ export class LegalForms {
     if (isPadding(code, at, end)) return true;
     if (code[at] === CALL || code[at] === JMP) {
       const target = nearTarget(code, at, address);
-      return this.#targets.isFunction(target) && isPadding(code, at + 5, end);
+      return this.isFunction(target) && isPadding(code, at + 5, end);
     }
     for (let length = 1; length <= 4 && at + length <= end; length++) {
       const text = Buffer.from(code.buffer, code.byteOffset + at, length).toString("hex");
@@ -177,17 +206,6 @@ export class LegalForms {
     return kind === "runtime-mask"
       ? view.getUint32(at, true) === value
       : code[at] === (value & 0xff);
-  }
-
-  /** Name of the symbol that begins at `target`, of the file's own functions. */
-  #nameAt(target: GuestVirtual): string {
-    if (target !== target || this.#file.bytes(target, 1) === undefined) return "";
-    const { first, end } = this.#kernel.symbols.range(target, target + 1);
-    const names: string[] = [];
-    for (let index = first; index < end && names.length < 8; index++) {
-      names.push(this.#kernel.symbols.name(index));
-    }
-    return names.join("\n");
   }
 }
 

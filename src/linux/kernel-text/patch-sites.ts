@@ -1,6 +1,6 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import type { Kernel } from "../kernel.ts";
-import type { KernelFile, Section } from "./kernel-file.ts";
+import type { CodeFile, Section } from "./code-file.ts";
 
 /** Why the kernel may change its own text at a place. */
 export type SiteKind =
@@ -30,36 +30,29 @@ export type PatchSite = {
 const MAX_ENTRIES = 2_000_000;
 const MIN_BRANCH = 5;
 
-/** Collects every site from the tables of the kernel file, by address. */
-export function patchSites(kernel: Kernel, file: KernelFile): Map<GuestVirtual, PatchSite> {
+/** Collects every site from the tables of a file, by address. */
+export function patchSites(kernel: Kernel, file: CodeFile): Map<GuestVirtual, PatchSite> {
   const sites = new Map<GuestVirtual, PatchSite>();
   const add = (site: PatchSite): void => {
     if (sites.size < MAX_ENTRIES) sites.set(site.address, site);
   };
   for (const site of relativeSites(file, ".smp_locks", "lock", 1)) add(site);
   for (const site of relativeSites(file, ".ibt_endbr_seal", "endbr", 4)) add(site);
-  for (const site of mcountSites(kernel, file)) add(site);
+  for (const site of mcountSites(file)) add(site);
   for (const site of ftraceCalls(kernel)) add(site);
   for (const site of paravirtSites(kernel, file)) add(site);
   for (const site of runtimeConstants(kernel, file)) add(site);
-  for (const site of jumpLabels(kernel, file)) add(site);
+  for (const site of jumpLabels(file)) add(site);
   for (const site of relativeSites(file, ".return_sites", "return", MIN_BRANCH)) add(site);
   for (const site of relativeSites(file, ".retpoline_sites", "retpoline", MIN_BRANCH)) add(site);
-  for (const site of staticCalls(kernel, file)) add(site);
-  for (const site of staticCallTrampolines(kernel)) add(site);
+  for (const site of staticCalls(file)) add(site);
+  for (const site of staticCallTrampolines(file)) add(site);
   return sites;
-}
-
-/** A table between two symbols (include/asm-generic/vmlinux.lds.h). */
-function between(kernel: Kernel, start: string, stop: string): Section | undefined {
-  const from = kernel.symbol(start);
-  const size = kernel.symbol(stop) - from;
-  return size > 0 ? { start: from, size } : undefined;
 }
 
 /** Tables of 32-bit distances, each from the entry itself. */
 function* relativeSites(
-  file: KernelFile,
+  file: CodeFile,
   name: string,
   kind: SiteKind,
   length: number,
@@ -71,9 +64,8 @@ function* relativeSites(
 }
 
 /** `__mcount_loc`: addresses of the calls to `__fentry__`, made NOPs at boot. */
-function* mcountSites(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
-  const table = between(kernel, "__start_mcount_loc", "__stop_mcount_loc");
-  for (const entry of entries(table, 8)) {
+function* mcountSites(file: CodeFile): Generator<PatchSite> {
+  for (const entry of entries(file.tables.mcount, 8)) {
     yield { kind: "mcount", address: file.pointer(entry), length: 5, detail: Number.NaN };
   }
 }
@@ -88,7 +80,7 @@ function* ftraceCalls({ symbols }: Kernel): Generator<PatchSite> {
 }
 
 /** struct paravirt_patch_site, until 6.8 made them alternatives. */
-function* paravirtSites(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+function* paravirtSites(kernel: Kernel, file: CodeFile): Generator<PatchSite> {
   const { types } = kernel;
   if (!types.has("paravirt_patch_site", "len")) return;
   const instr = types.offset("paravirt_patch_site", "instr");
@@ -98,16 +90,18 @@ function* paravirtSites(kernel: Kernel, file: KernelFile): Generator<PatchSite> 
   // The last entry goes without the padding that aligns the next.
   const padded = section && { start: section.start, size: section.size + size - 1 };
   for (const entry of entries(padded, size)) {
-    const length = file.i32(entry + len) & 0xff;
+    const length = file.bytes(entry + len, 1)?.[0] ?? 0;
     const address = file.pointer(entry + instr);
     yield { kind: "paravirt", address, length, detail: Number.NaN };
   }
 }
 
-/** struct static_call_site: the call, and its key with flags in the two low bits. */
-function* staticCalls(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
-  const table = between(kernel, "__start_static_call_sites", "__stop_static_call_sites");
-  for (const entry of entries(table, 8)) {
+/**
+ * struct static_call_site: the call, and its key with flags in the two low bits. A module that does
+ * not get to see the key names its trampoline instead (EXPORT_STATIC_CALL_TRAMP).
+ */
+function* staticCalls(file: CodeFile): Generator<PatchSite> {
+  for (const entry of entries(file.tables.staticCalls, 8)) {
     const address = entry + file.i32(entry);
     const key = entry + 4 + file.i32(entry + 4);
     const detail = key - (((key % 4) + 4) % 4);
@@ -115,19 +109,15 @@ function* staticCalls(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
   }
 }
 
-/** `__SCT__name` jumps to what the key `__SCK__name` holds (arch/x86/include/asm/static_call.h). */
-function* staticCallTrampolines({ symbols }: Kernel): Generator<PatchSite> {
-  for (const index of symbols.startingWith("__SCT__")) {
-    const { name, address } = symbols.entry(index);
-    const detail = symbols.address(name.replace("__SCT__", "__SCK__"));
-    yield { kind: "static-call", address, length: MIN_BRANCH, detail };
+function* staticCallTrampolines(file: CodeFile): Generator<PatchSite> {
+  for (const { address, key } of file.staticCallTrampolines) {
+    yield { kind: "static-call", address, length: MIN_BRANCH, detail: key };
   }
 }
 
 /** struct jump_entry: code and target as distances from the fields themselves. */
-function* jumpLabels(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
-  const table = between(kernel, "__start___jump_table", "__stop___jump_table");
-  for (const entry of entries(table, 16)) {
+function* jumpLabels(file: CodeFile): Generator<PatchSite> {
+  for (const entry of entries(file.tables.jumpLabels, 16)) {
     const address = entry + file.i32(entry);
     const detail = entry + 4 + file.i32(entry + 4);
     const first = (file.i32(address) || 0) & 0xff;
@@ -138,7 +128,7 @@ function* jumpLabels(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
 }
 
 /** Sections `runtime_KIND_VARIABLE` (since 6.11): immediates that boot replaces by a value. */
-function* runtimeConstants(kernel: Kernel, file: KernelFile): Generator<PatchSite> {
+function* runtimeConstants(kernel: Kernel, file: CodeFile): Generator<PatchSite> {
   const lengths = { ptr: 8, shift: 1, mask: 4 } as const;
   for (const [name, section] of file.sections) {
     const match = /^runtime_(ptr|shift|mask)_(\w+)$/.exec(name);

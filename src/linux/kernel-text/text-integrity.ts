@@ -4,7 +4,7 @@ import type { GuestVirtual } from "../../base/address.ts";
 import type { Kernel } from "../kernel.ts";
 import { alternatives } from "./alternatives.ts";
 import type { Alternative } from "./alternatives.ts";
-import type { KernelFile, Section } from "./kernel-file.ts";
+import type { CodeFile, Section } from "./code-file.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
 import { patchSites } from "./patch-sites.ts";
@@ -24,20 +24,28 @@ export type TextChange = {
   readonly seen: Uint8Array;
 };
 
+/** A page as it was when every byte of it was explained. */
+type Verified = {
+  readonly bytes: Buffer;
+  /** What lived then, where the explanation leans on that; undefined where it holds for ever. */
+  readonly generation: string | undefined;
+};
+
 /**
- * Explains a guest's kernel text byte by byte from the file that it booted. Pages that were
- * explained once are remembered as they were then, so that a second look only compares them.
+ * Explains code byte by byte from the file that it was loaded from. Pages that were explained once
+ * are remembered as they were then, so that a second look only compares them; one that calls code
+ * outside the image is explained anew whenever such code comes or goes.
  */
 export class TextIntegrity {
   readonly #kernel: Kernel;
-  readonly #file: KernelFile;
+  readonly #file: CodeFile;
   readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
   readonly #siteAddresses: Float64Array;
   readonly #alternatives: ReadonlyMap<GuestVirtual, Alternative[]>;
   readonly #alternativeAddresses: Float64Array;
-  readonly #verified = new Map<GuestVirtual, Buffer>();
+  readonly #verified = new Map<GuestVirtual, Verified>();
 
-  constructor(kernel: Kernel, file: KernelFile) {
+  constructor(kernel: Kernel, file: CodeFile) {
     this.#kernel = kernel;
     this.#file = file;
     this.#sites = patchSites(kernel, file);
@@ -55,26 +63,33 @@ export class TextIntegrity {
     targets: LegalTargets,
     unread: (page: GuestVirtual) => void,
   ): TextChange[] {
-    const forms = new LegalForms(this.#kernel, this.#file, targets);
+    const forms = new LegalForms(this.#kernel, targets);
     const matcher = new TextMatcher(this.#file, this.#sites, forms);
     const changes: TextChange[] = [];
     const end = section.start + section.size;
-    for (let page = section.start; page < end; page += PAGE_SIZE) {
-      const length = Math.min(PAGE_SIZE, end - page);
-      const view = this.#view(page, length);
-      if (view === undefined) unread(page);
-      else if (this.#verified.get(page)?.equals(view) !== true) {
+    for (let from = section.start; from < end; from = pageAfter(from)) {
+      const view = this.#view(from, Math.min(pageAfter(from), end) - from);
+      if (view === undefined) unread(from);
+      else if (!this.#isVerified(from, view, targets.generation)) {
         // A copy: the guest may write while it is explained.
         const seen = Buffer.from(view);
-        const found = this.#explain(page, seen, matcher, forms);
-        if (found.length === 0) this.#verified.set(page, seen);
+        forms.leansOnLive = false;
+        const found = this.#explain(from, seen, matcher, forms);
+        const generation = forms.leansOnLive ? targets.generation : undefined;
+        if (found.length === 0) this.#verified.set(from, { bytes: seen, generation });
         changes.push(...found);
       }
     }
     return changes;
   }
 
-  /** A section of the kernel file, where it lies in this guest. */
+  #isVerified(from: GuestVirtual, view: Uint8Array, generation: string): boolean {
+    const known = this.#verified.get(from);
+    if (known === undefined || !known.bytes.equals(view)) return false;
+    return known.generation === undefined || known.generation === generation;
+  }
+
+  /** A section of the file, where it lies in this guest. */
   section(name: string): Section | undefined {
     return this.#file.sections.get(name);
   }
@@ -84,16 +99,14 @@ export class TextIntegrity {
     const changes: TextChange[] = [];
     let unread = 0;
     const end = start + size;
-    for (let from = start; from < end;) {
-      const pageEnd = (Math.floor(from / PAGE_SIZE) + 1) * PAGE_SIZE;
-      const length = Math.min(pageEnd, end) - from;
+    for (let from = start; from < end; from = pageAfter(from)) {
+      const length = Math.min(pageAfter(from), end) - from;
       const view = this.#view(from, length);
       const expected = this.#file.bytes(from, length);
       if (view === undefined || expected === undefined) unread += length;
       else if (Buffer.compare(view, expected) !== 0) {
         changes.push(...differences(from, expected, Buffer.from(view)));
       }
-      from += length;
     }
     return { changes, unread };
   }
@@ -194,6 +207,10 @@ export class TextIntegrity {
     const index = lastAtOrBelow(this.#siteAddresses, address);
     return index < 0 ? undefined : this.#sites.get(this.#siteAddresses[index]);
   }
+}
+
+function pageAfter(address: GuestVirtual): GuestVirtual {
+  return (Math.floor(address / PAGE_SIZE) + 1) * PAGE_SIZE;
 }
 
 function lastAtOrBelow(sorted: Float64Array, value: number): number {

@@ -2,7 +2,7 @@ import type { GuestVirtual } from "../../base/address.ts";
 import { branchTarget, decodeInstruction } from "../../arch/x86/instruction.ts";
 import type { Instruction } from "../../arch/x86/instruction.ts";
 import type { Alternative } from "./alternatives.ts";
-import type { KernelFile } from "./kernel-file.ts";
+import type { CodeFile } from "./code-file.ts";
 import type { LegalForms } from "./legal-forms.ts";
 import { isPadding, nopsEnd } from "./nops.ts";
 import type { PatchSite } from "./patch-sites.ts";
@@ -15,11 +15,11 @@ export type SeenCode = { readonly code: Uint8Array; readonly base: GuestVirtual 
 
 /** Compares the guest's text with the file's, instruction by instruction, allowing legal patches. */
 export class TextMatcher {
-  readonly #file: KernelFile;
+  readonly #file: CodeFile;
   readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
   readonly #forms: LegalForms;
 
-  constructor(file: KernelFile, sites: ReadonlyMap<GuestVirtual, PatchSite>, forms: LegalForms) {
+  constructor(file: CodeFile, sites: ReadonlyMap<GuestVirtual, PatchSite>, forms: LegalForms) {
     this.#file = file;
     this.#sites = sites;
     this.#forms = forms;

@@ -14,11 +14,15 @@ import { command } from "./command.ts";
 import { fileTypes, type CpioEntry } from "./cpio.ts";
 import { addDirectories } from "./host-tools.ts";
 import type { Kernel } from "./debian-kernel.ts";
+import type { GuestOptions } from "./guest.ts";
+import { hardwareModules } from "./qemu-arguments.ts";
 
 export type ModuleSet = {
   readonly entries: readonly CpioEntry[];
   /** Paths in the guest, in the order in which they have to be inserted. */
   readonly load: readonly string[];
+  /** The folder on the host that holds the same files. */
+  readonly folder: string;
 };
 
 /**
@@ -40,7 +44,13 @@ export async function moduleSet(
     const data = readFileSync(join(staged, name));
     entries.push({ path: `${folder}/${name}`, mode: fileTypes.file | 0o644, data });
   }
-  return { entries, load: load.map((file) => `/${folder}/${plainName(file)}`) };
+  return { entries, load: load.map((file) => `/${folder}/${plainName(file)}`), folder: staged };
+}
+
+/** The folder on the host with the files of the modules that a guest was booted with. */
+export async function moduleFolder(options: GuestOptions): Promise<string> {
+  const wanted = [...hardwareModules(options), ...(options.modules ?? [])];
+  return (await moduleSet(options.kernel, wanted, options.availableModules ?? [])).folder;
 }
 
 /** Asks modprobe, which knows soft dependencies too; what is built in needs no file. */

@@ -1,0 +1,76 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { checks } from "../../src/checks/registry.ts";
+import { sweep } from "../../src/checks/sweep.ts";
+import type { Sweep } from "../../src/checks/sweep.ts";
+import { findKernelFiles } from "../../src/files/kernel-files.ts";
+import { attach } from "../../src/vm/guest.ts";
+import { assertClean, assertFound } from "./harness/check-story.ts";
+import { moduleTamperings } from "./harness/code-tamperings.ts";
+import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { moduleFolder } from "./harness/guest-modules.ts";
+import { bootTiny } from "./harness/guest.ts";
+import { RamEditor } from "./harness/ram-editor.ts";
+
+const IDS = new Set(["kernel-text", "kernel-rodata", "module-text"]);
+/** With static calls, alternatives, tables of functions, and modules that need other modules. */
+const MODULES = ["nf_tables", "overlay", "bridge", "veth", "tun"];
+const guests = [
+  { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },
+  { release: "trixie", flavour: "generic", cpu: "max" },
+] as const;
+
+for (const { release, flavour, cpu } of guests) {
+  test(`changes of code are found: ${release}/${flavour}`, async (t) => {
+    const kernel = await debianKernel({ release, flavour });
+    await using guest = await bootTiny({ kernel, cpu, cpus: 1, ram: "file", modules: MODULES });
+    using attached = await attach(`pid:${guest.pid}`);
+    const files = findKernelFiles(attached, {
+      kernelFile: kernel.vmlinuz,
+      modulesDir: await moduleFolder(guest.options),
+    });
+    const chosen = checks.filter(({ id }) => IDS.has(id));
+    const look = (): Sweep => sweep(attached.kernel, chosen, files);
+    using editor = new RamEditor(guest, attached.kernel);
+
+    await t.test("nothing is found before", () => assertClean(look()));
+    await t.test("tracing of a module's functions stays silent", async () => {
+      await guest.run(TRACE);
+      assertClean(look());
+      await guest.run(UNTRACE);
+      assertClean(look());
+    });
+    for (const tampering of moduleTamperings) {
+      await t.test(tampering.title, (inner) => {
+        const undo = tampering.tamper(attached.kernel, editor);
+        try {
+          assertFound(inner, tampering, look);
+        } finally {
+          undo();
+        }
+        assert.deepEqual(look().findings, []);
+      });
+    }
+    await t.test("a module without a file is told of", () => {
+      const { checks: results } = sweep(attached.kernel, chosen, {
+        ...files,
+        moduleFile: (name, id) =>
+          name === "tun" ? { missing: "lost" } : files.moduleFile(name, id),
+      });
+      const result = results.find(({ id }) => id === "module-text");
+      assert.equal(result?.status, "error");
+      assert.match(result?.reason ?? "", /tun \(lost\)/);
+    });
+  });
+}
+
+/** Function tracing and kprobes in a module. */
+const TRACE = `mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+  cd /sys/kernel/tracing || exit 1
+  echo 'nft_*' > set_ftrace_filter && echo function > current_tracer
+  echo 'p:kvmsec_start nf_tables:nft_do_chain' > kprobe_events
+  echo 'r:kvmsec_return nf_tables:nft_do_chain' >> kprobe_events
+  echo 1 > events/kprobes/enable`;
+const UNTRACE = `cd /sys/kernel/tracing
+  echo 0 > events/kprobes/enable; echo > kprobe_events
+  echo nop > current_tracer; echo > set_ftrace_filter`;

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { branchTarget, decodeInstruction } from "../../../src/arch/x86/instruction.ts";
+import type { GuestVirtual } from "../../../src/base/address.ts";
+import { CodeOwners } from "../../../src/linux/code-owner.ts";
+import type { Kernel } from "../../../src/linux/kernel.ts";
+import { Modules } from "../../../src/linux/module.ts";
+import type { Planted } from "./check-story.ts";
+import type { RamEditor } from "./ram-editor.ts";
+
+/** A change of code, made from the host; what it returns takes it back. */
+export type CodeTampering = Planted & {
+  readonly title: string;
+  readonly tamper: (kernel: Kernel, editor: RamEditor) => () => void;
+};
+
+/** Loaded in the guests, and idle while it is changed. */
+const MODULE = "nf_tables";
+const VICTIM = "nft_do_chain";
+const LONG = 0x800;
+
+/** Hooks of a module's code and data. */
+export const moduleTamperings: readonly CodeTampering[] = [
+  {
+    title: "a jump at the start of a module's function",
+    check: "module-text",
+    tamper: (kernel, editor) => editor.writeBranch(victim(kernel), symbol(kernel, "commit_creds")),
+    says: /nft_do_chain \[nf_tables\].*jmp commit_creds/s,
+  },
+  {
+    title: "a jump to memory of nobody behind the ftrace site of a module's function",
+    check: "module-text",
+    tamper: (kernel, editor) =>
+      editor.writeBranch(behindFentry(kernel, victim(kernel)), nobody(kernel)),
+    says: /nft_do_chain\+0x.*nobody's/s,
+  },
+  {
+    title: "a call within a module sent elsewhere",
+    check: "module-text",
+    tamper: (kernel, editor) => {
+      const call = callIn(kernel, victim(kernel));
+      return editor.writeBranch(call, symbol(kernel, "commit_creds"), 0xe8);
+    },
+    says: /nft_do_chain\+0x.*call commit_creds/s,
+  },
+  {
+    title: "a module's code through the direct map",
+    check: "module-text",
+    tamper: (kernel, editor) => {
+      const page = kernel.space.physical(victim(kernel) + 0x20);
+      return editor.writePhysical(page, Uint8Array.of(0x31, 0xc0, 0xc3));
+    },
+    says: /nft_do_chain\+0x2/,
+  },
+  {
+    title: "a pointer in a module's table of functions",
+    check: "module-text",
+    tamper: (kernel, editor) => {
+      const table = moduleSymbol(kernel, "nft_cmp_ops");
+      const type = kernel.space.pointer(table);
+      assert.ok(type < 0);
+      return editor.writePointer(table, symbol(kernel, "commit_creds"));
+    },
+    says: /Constant data of the module nf_tables.*nft_cmp_ops/s,
+  },
+  {
+    title: "code in the unused end of a module's pages",
+    check: "module-text",
+    tamper: (kernel, editor) => {
+      const end = textEnd(kernel);
+      return editor.writeHex(end - 16, "4831c0c3");
+    },
+    says: /Code of the module nf_tables/,
+  },
+];
+
+function symbol(kernel: Kernel, name: string): GuestVirtual {
+  return kernel.requireSymbol(name);
+}
+
+function moduleSymbol(kernel: Kernel, name: string): GuestVirtual {
+  const module = new CodeOwners(kernel).modules.find((each) => each.name === MODULE);
+  const address = module?.symbols?.address(name) ?? Number.NaN;
+  assert.ok(address < 0, name);
+  return address;
+}
+
+function victim(kernel: Kernel): GuestVirtual {
+  return moduleSymbol(kernel, VICTIM);
+}
+
+/** Data of the kernel: nothing is to be executed there, and it is within a jump's reach. */
+function nobody(kernel: Kernel): GuestVirtual {
+  return kernel.requireSymbol("_end") + 0x10_0000;
+}
+
+function textEnd(kernel: Kernel): GuestVirtual {
+  const all = [...new Modules(kernel).all(kernel.budget())];
+  const part = all.find(({ name }) => name === MODULE)?.parts.find(({ kind }) => kind === "text");
+  assert.ok(part !== undefined);
+  return part.base + part.size;
+}
+
+/** `endbr64` may come first; the site for ftrace is of five bytes. */
+export function behindFentry(kernel: Kernel, start: GuestVirtual): GuestVirtual {
+  return start + (kernel.space.u32(start) === 0xfa1e0ff3 ? 9 : 5);
+}
+
+/** The first direct call of another function behind a function's start. */
+export function callIn(kernel: Kernel, start: GuestVirtual): GuestVirtual {
+  const code = kernel.space.bytes(start, LONG);
+  assert.ok(code !== undefined);
+  for (let at = 16; at < code.length;) {
+    const instruction = decodeInstruction(code, at);
+    assert.ok(instruction !== undefined);
+    const target = branchTarget(code, at, start + at, instruction);
+    if (code[at] === 0xe8 && Math.abs(target - start) > LONG) return start + at;
+    at += instruction.length;
+  }
+  return assert.fail("no call");
+}
