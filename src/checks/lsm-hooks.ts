@@ -11,7 +11,7 @@ export const lsmHooks: Check = {
   reads: "security_hook_heads or static_calls_table; the arrays that security modules registered",
   attack: ["T1014", "T1562.001", "T1685"],
   limits:
-    "Does not tell the mode of SELinux or AppArmor. A module all of whose hooks were taken away looks like one that was never on.",
+    "Modes of SELinux and AppArmor are for security-modules. A module all of whose hooks were taken away looks like one that was never on.",
   run(context) {
     const { kernel, facts } = context;
     tellOwnerProblems(context);

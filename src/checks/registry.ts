@@ -12,6 +12,7 @@ import { irqHandlers } from "./irq-handlers.ts";
 import { kernelThreadFunctions } from "./kernel-thread-functions.ts";
 import { registeredCallbacks } from "./registered-callbacks.ts";
 import { softirqs } from "./softirqs.ts";
+import { taintAndLockdown } from "./taint-and-lockdown.ts";
 import { timers } from "./timers.ts";
 import { workQueues } from "./work-queues.ts";
 import { kernelPages } from "./kernel-pages.ts";
@@ -26,6 +27,7 @@ import { notifiers } from "./notifiers.ts";
 import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
 import { rootWithoutCause } from "./root-without-cause.ts";
+import { securityModules } from "./security-modules.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
 import { socketFilters } from "./socket-filters.ts";
@@ -50,6 +52,8 @@ export const checks: readonly Check[] = [
   kprobes,
   tracepoints,
   lsmHooks,
+  securityModules,
+  taintAndLockdown,
   notifiers,
   registeredCallbacks,
   irqHandlers,
