@@ -14,7 +14,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "vm",
-    summary: "life of a guest: create, start, stop, list, show, console, delete",
+    summary: "life of a guest: create, start, stop, list, show, console, snapshot, restore, delete",
     load: () => import("./commands/vm.ts"),
   },
   {
@@ -146,6 +146,11 @@ export const commands: readonly CommandEntry[] = [
     name: "evidence",
     summary: "evidence packages: verify, show, revive",
     load: () => import("./commands/evidence.ts"),
+  },
+  {
+    name: "snapshot",
+    summary: "moments of a VM, memory included: create, list, restore, delete",
+    load: () => import("./commands/snapshot.ts"),
   },
   {
     name: "serve",

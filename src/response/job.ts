@@ -16,6 +16,9 @@ export type Action =
   | "capture"
   | "restore"
   | "save-clean"
+  | "snapshot"
+  | "snapshot-restore"
+  | "snapshot-delete"
   | "write";
 
 /** One action upon one guest, on record from before it starts. */

@@ -2,6 +2,8 @@ import { rmSync } from "node:fs";
 import type { QmpConnection } from "../qmp/connection.ts";
 import type { Home } from "../vm/home.ts";
 import { isRunning } from "../vm/process-identity.ts";
+import { withVm } from "../vm/vm-lock.ts";
+import { findConfig } from "../vm/vm-state.ts";
 import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
@@ -11,6 +13,8 @@ import type { Inspect } from "./inspection.ts";
 import { pendingJobs, settleJob } from "./job.ts";
 import type { Action, PendingJob } from "./job.ts";
 import { restore } from "./restore.ts";
+import { removePartialState, removeState } from "./saved-state.ts";
+import { restoreSnapshot } from "./snapshot.ts";
 
 /** What became of a job that was cut short. */
 export type Settled = {
@@ -34,7 +38,10 @@ export async function settlePending(home: Home, inspect: Inspect): Promise<Settl
 
 async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Settled["result"]> {
   if (job.action === "restore") return settleRestore(home, job, inspect);
+  if (job.action === "snapshot-restore") return settleSnapshotRestore(home, job);
+  if (job.action === "snapshot-delete") return settleDeletion(home, job);
   if (job.action === "capture") removePartial(job);
+  if (job.action === "snapshot" || job.action === "save-clean") removeHalfState(home, job);
   const settler = settlers[job.action];
   if (settler === undefined) return "undone";
   if (!isRunning(job.target.identity)) return job.action === "kill" ? "finished" : "gone";
@@ -62,6 +69,7 @@ const settlers: Partial<Record<Action, Settler>> = {
   },
   capture: letRunOn,
   "save-clean": letRunOn,
+  snapshot: letRunOn,
 };
 
 async function finish(
@@ -93,9 +101,32 @@ async function settleRestore(
   inspect: Inspect,
 ): Promise<Settled["result"]> {
   if (!steps.some(({ name }) => name === "quit")) return "undone";
-  const cold = data["cold"] === true;
-  await restore(home, target.text, { inspect, cold, evidence: false });
+  const { cold, state } = data as { cold: boolean; state: string | null };
+  await restore(home, target.text, { inspect, cold, state: state ?? undefined, evidence: false });
   return "finished";
+}
+
+async function settleSnapshotRestore(
+  home: Home,
+  { data, steps }: PendingJob,
+): Promise<Settled["result"]> {
+  if (!steps.some(({ name }) => name === "quit")) return "undone";
+  const { vm, name } = data as { vm: string; name: string };
+  await restoreSnapshot(home, vm, name);
+  return "finished";
+}
+
+async function settleDeletion(home: Home, { data }: PendingJob): Promise<Settled["result"]> {
+  const { vm, name } = data as { vm: string; name: string };
+  if (findConfig(home, vm) === undefined) return "gone";
+  await withVm(home, vm, `snapshot delete ${vm} ${name}`, async () => removeState(home, vm, name));
+  return "finished";
+}
+
+/** The state that was being made. */
+function removeHalfState(home: Home, { data }: PendingJob): void {
+  const { vm, name } = data as { vm?: string; name?: string };
+  if (vm !== undefined && name !== undefined) removePartialState(home, vm, name);
 }
 
 /** The half-made package: the job's own folder, named in the journal before it was made. */

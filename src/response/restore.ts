@@ -1,32 +1,22 @@
-import { renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError } from "../base/errors.ts";
-import type { QmpConnection } from "../qmp/connection.ts";
 import { openConsole, waitForLogin } from "../vm/console-link.ts";
 import { attach } from "../vm/guest.ts";
 import { openVm } from "../vm/guest-vm.ts";
 import type { Home } from "../vm/home.ts";
 import { openImage } from "../vm/images.ts";
-import { isRunning, signalProcess } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
-import { runTool } from "../vm/run-tool.ts";
 import { withVm } from "../vm/vm-lock.ts";
-import { VmRam } from "../vm/vm-ram.ts";
-import { relaunch } from "../vm/vm-relaunch.ts";
-import { chooseAccelerator, clearRemains, imageOf } from "../vm/vm-start.ts";
-import { findRun } from "../vm/vm-state.ts";
 import type { VmConfig, VmPaths, VmRun } from "../vm/vm-state.ts";
 import { capture } from "./capture.ts";
-import { findCleanState, takeOut } from "./clean-state.ts";
-import type { CleanState } from "./clean-state.ts";
-import { loadDeviceState } from "./device-state.ts";
-import { freeze, resume } from "./freeze.ts";
+import { freeze } from "./freeze.ts";
 import type { Inspect, Inspection } from "./inspection.ts";
 import { setLinks } from "./isolate.ts";
 import { runJob } from "./job.ts";
-import { respond } from "./respond.ts";
 import type { Job } from "./job.ts";
+import { putBack } from "./put-back.ts";
+import { respond } from "./respond.ts";
+import { DEFAULT_CLEAN, findCleanState, openState } from "./saved-state.ts";
+import type { SavedState } from "./saved-state.ts";
 
 export type RestoreOptions = {
   readonly inspect: Inspect;
@@ -34,12 +24,16 @@ export type RestoreOptions = {
   readonly evidence: string | false;
   /** Boot from the golden image although there is a clean state. */
   readonly cold?: boolean;
+  /** Which clean state; without it the one that save-clean keeps unless told otherwise, if there is one. */
+  readonly state?: string | undefined;
   readonly onStage?: ((text: string) => void) | undefined;
 };
 
 export type Restored = {
   readonly job: string;
   readonly from: "clean-state" | "golden-image";
+  /** The name of the clean state. */
+  readonly state: string | null;
   readonly run: VmRun;
   /** From the decision (the guest frozen, its evidence taken) to a clean guest that runs. */
   readonly runningMs: number;
@@ -49,13 +43,12 @@ export type Restored = {
 };
 
 const BOOT_MS = 300_000;
-const GONE_MS = 10_000;
 
 /**
  * Puts a clean guest in the place of what a VM has become: freeze, evidence, its QEMU ended, a
- * fresh disk, and the saved clean state (or, without one, a boot from the golden image). It runs
+ * fresh disk, and a saved clean state (or, without one, a boot from the golden image). It runs
  * without a network until a sweep has found it clean; if it is not, it is frozen.
- * Throws KVMSEC_CLEAN_STATE_UNVERIFIED, KVMSEC_RESTORE_UNCLEAN.
+ * Throws KVMSEC_STATE_MISSING, KVMSEC_STATE_UNVERIFIED, KVMSEC_RESTORE_UNCLEAN.
  */
 export async function restore(
   home: Home,
@@ -65,7 +58,7 @@ export async function restore(
   const { onStage = () => {} } = options;
   const vm = openVm(name, home);
   // Before anything is done: a clean state that cannot be trusted is no reason to end a guest.
-  if (options.cold !== true) findCleanState(home, vm.config);
+  chooseState(home, vm.config, options);
   if (vm.run !== undefined) {
     onStage("freezing");
     await respond(home, name, "freeze");
@@ -80,43 +73,38 @@ export async function restore(
     target,
     (job) =>
       withVm(home, name, `respond ${name} restore`, (config, paths) =>
-        putBack(home, config, paths, job, options),
+        replace(home, config, paths, job, options),
       ),
-    { name, cold: options.cold === true },
+    { name, cold: options.cold === true, state: options.state ?? null },
   );
 }
 
 /** In the place of a QEMU where none runs. */
-const nobody: ProcessIdentity = { pid: 0, startTime: 0, bootId: "" };
+export const nobody: ProcessIdentity = { pid: 0, startTime: 0, bootId: "" };
 
-async function putBack(
+function chooseState(
+  home: Home,
+  config: VmConfig,
+  { cold, state }: RestoreOptions,
+): SavedState | undefined {
+  if (cold === true) return undefined;
+  if (state !== undefined) openState(home, config, state);
+  return findCleanState(home, config, state ?? DEFAULT_CLEAN);
+}
+
+async function replace(
   home: Home,
   config: VmConfig,
   paths: VmPaths,
   job: Job,
   options: RestoreOptions,
 ): Promise<Restored> {
-  const { onStage = () => {}, inspect, cold } = options;
-  const start = performance.now();
-  const state = cold === true ? undefined : findCleanState(home, config);
-  onStage("preparing a clean disk and memory");
-  await job.step("prepare", { from: state === undefined ? "golden-image" : "clean-state" });
-  const next = nextFiles(paths);
-  using ram = state === undefined ? undefined : VmRam.make(config);
-  await prepare(home, config, state, next, ram);
-  await job.step("quit");
-  const down = performance.now();
-  const former = findRun(home, config);
-  if (former !== undefined) await endQemu(former);
-  clearRemains(paths, config);
-  renameSync(next.disk, paths.disk);
-  await job.step("start");
-  onStage("starting the clean guest without a network");
-  const { run, monitor } = await startClean(home, config, paths, state, next, ram);
+  const { onStage = () => {}, inspect } = options;
+  const state = chooseState(home, config, options);
+  const how = { state, linked: false, running: true, onStage };
+  const { run, monitor, runningMs, downMs } = await putBack(home, config, paths, job, how);
   using held = new DisposableStack();
   held.use(monitor);
-  const runningMs = performance.now() - start;
-  const downMs = performance.now() - down;
   onStage("proving it clean");
   await job.step("prove", { run });
   if (state === undefined) await untilBooted(home, config);
@@ -127,83 +115,7 @@ async function putBack(
   }
   await setLinks(monitor, true);
   const from = state === undefined ? "golden-image" : "clean-state";
-  return { job: job.id, from, run, runningMs, downMs, verdict };
-}
-
-type NextFiles = { readonly disk: string; readonly devices: string };
-
-function nextFiles({ folder }: VmPaths): NextFiles {
-  return { disk: join(folder, "disk.next.qcow2"), devices: join(folder, "devices.next") };
-}
-
-async function prepare(
-  home: Home,
-  config: VmConfig,
-  state: CleanState | undefined,
-  next: NextFiles,
-  ram: VmRam | undefined,
-): Promise<void> {
-  rmSync(next.disk, { force: true });
-  if (state === undefined || ram === undefined) {
-    const base = join("..", "..", "images", config.image, "disk.qcow2");
-    await runTool("qemu-img", [
-      "create",
-      "-q",
-      "-f",
-      "qcow2",
-      "-F",
-      "qcow2",
-      "-b",
-      base,
-      next.disk,
-    ]);
-    return;
-  }
-  takeOut(home, state, "disk.qcow2", next.disk);
-  takeOut(home, state, "device-state.bin", next.devices);
-  takeOut(home, state, "ram.img", ram.fd);
-}
-
-/** The guest is to be thrown away, so its QEMU may go at once. */
-async function endQemu(run: VmRun): Promise<void> {
-  signalProcess(run, "SIGKILL");
-  const deadline = Date.now() + GONE_MS;
-  while (isRunning(run)) {
-    if (Date.now() > deadline) {
-      throw new KvmsecError("KVMSEC_VM_STOP_FAILED", `QEMU (pid ${run.pid}) cannot be ended.`);
-    }
-    await sleep(1);
-  }
-}
-
-/** Starts QEMU on what was prepared, takes its links down while nothing runs yet, and lets it run. */
-async function startClean(
-  home: Home,
-  config: VmConfig,
-  paths: VmPaths,
-  state: CleanState | undefined,
-  next: NextFiles,
-  filled: VmRam | undefined,
-): Promise<{ run: VmRun; monitor: QmpConnection }> {
-  const { accelerator, reason } =
-    state === undefined
-      ? await chooseAccelerator(config)
-      : { accelerator: state.accelerator, reason: "the clean state was saved under it" };
-  const image = imageOf(home, config);
-  const started = await relaunch({ config, image, paths, accelerator, reason, filled });
-  try {
-    if (state !== undefined) {
-      await loadDeviceState(started.monitor, next.devices);
-      rmSync(next.devices);
-    }
-    await setLinks(started.monitor, false);
-    await resume(started.monitor);
-    return started;
-  } catch (error) {
-    started.monitor.close();
-    signalProcess(started.run, "SIGKILL");
-    throw error;
-  }
+  return { job: job.id, from, state: state?.name ?? null, run, runningMs, downMs, verdict };
 }
 
 async function untilBooted(home: Home, config: VmConfig): Promise<void> {

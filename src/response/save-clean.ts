@@ -1,74 +1,66 @@
-import { closeSync, ftruncateSync, openSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { KvmsecError, usageError } from "../base/errors.ts";
 import { setTimeout as sleep } from "node:timers/promises";
+import { KvmsecError } from "../base/errors.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import { attach } from "../vm/guest.ts";
 import type { Home } from "../vm/home.ts";
 import { openImage } from "../vm/images.ts";
-import { newCleanFolder, placeCleanState } from "./clean-state.ts";
-import type { CleanState } from "./clean-state.ts";
 import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
-import { GuestCopy } from "./guest-copy.ts";
 import type { Inspect, Inspection } from "./inspection.ts";
 import { runJob } from "./job.ts";
 import type { Job } from "./job.ts";
+import { copyState, finishState, machineTypeOf, mustBeSaveable } from "./save-state.ts";
+import { DEFAULT_CLEAN } from "./saved-state.ts";
+import type { SavedState } from "./saved-state.ts";
 
 /** What a saving cost. */
-export type SavedClean = { readonly state: CleanState; readonly pauseMs: number };
+export type SavedClean = { readonly state: SavedState; readonly pauseMs: number };
 
 /**
  * Saves a running VM as it is (RAM, devices, disk), so that it can be put back within a fraction of
- * a second. It is swept while it stands still for it: only a moment that was found clean is saved.
+ * a second; a clean state of the same name is replaced. It is swept while it stands still for it:
+ * only a moment that was found clean is saved.
  * Throws KVMSEC_CLEAN_STATE_DIRTY, KVMSEC_CLEAN_STATE_UNSURE.
  */
 export async function saveCleanState(
   home: Home,
-  name: string,
+  vm: string,
   inspect: Inspect,
+  name: string = DEFAULT_CLEAN,
 ): Promise<SavedClean> {
-  const guest = controlGuest(home, name);
+  const guest = controlGuest(home, vm);
   using held = new DisposableStack();
-  held.use(await lockGuest(home, guest, `vm save-clean ${name}`));
-  return await runJob(home, "save-clean", guest, (job) => save(home, guest, job, inspect));
+  held.use(await lockGuest(home, guest, `respond ${vm} save-clean`));
+  return await runJob(home, "save-clean", guest, (job) => save(home, guest, name, job, inspect), {
+    vm,
+    name,
+  });
 }
 
 async function save(
   home: Home,
   guest: ControlledGuest,
+  name: string,
   job: Job,
   inspect: Inspect,
 ): Promise<SavedClean> {
-  const { vm } = guest;
-  if (vm?.run === undefined) {
-    throw usageError("KVMSEC_VM_MISSING", `${guest.text} is no VM of this home.`);
-  }
-  if (vm.run.ramPath === undefined && vm.ram.kind === "anonymous") {
-    throw usageError(
-      "KVMSEC_VM_RAM",
-      `The RAM of ${vm.name} is private to QEMU and cannot be saved.`,
-    );
-  }
-  const folder = newCleanFolder(home, vm.name);
+  const vm = mustBeSaveable(guest);
   using monitor = await monitorOf(guest);
+  const machineType = await machineTypeOf(monitor);
   const { running } = await monitor.execute("query-status");
   await job.step("stop", { wasRunning: running });
   const start = performance.now();
+  let folder: string;
   try {
     await freezeClean(home, guest, monitor, vm.config.image, inspect);
-    await copyInto(guest, monitor, folder, job);
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
-    throw error;
+    ({ folder } = await copyState(home, guest, monitor, name, job));
   } finally {
     await settleRun(monitor, running);
   }
   const pauseMs = performance.now() - start;
-  const { accelerator } = vm.run;
-  const state = placeCleanState(home, folder, { config: vm.config, accelerator, verdict: "clean" });
-  return { state, pauseMs };
+  const facts = { name, kind: "clean" as const, machineType, running: true };
+  return { state: await finishState(home, vm, folder, facts), pauseMs };
 }
 
 /**
@@ -110,25 +102,6 @@ function notClean(text: string, { verdict, reasons }: Inspection): KvmsecError {
       exit: dirty ? 1 : 4,
     },
   );
-}
-
-async function copyInto(
-  guest: ControlledGuest,
-  monitor: QmpConnection,
-  folder: string,
-  job: Job,
-): Promise<void> {
-  using copy = new GuestCopy(guest);
-  const fd = openSync(join(folder, "ram.img"), "wx", 0o400);
-  try {
-    ftruncateSync(fd, copy.size);
-    const { disks } = await copy.take(monitor, folder, { fd, ramAt: 0 }, job);
-    const [disk] = disks;
-    if (disk === undefined || disks.length > 1) throw new Error("a VM has one disk");
-    renameSync(join(folder, disk.file), join(folder, "disk.qcow2"));
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Leaves the guest as it was found: running, or standing still. */

@@ -1,5 +1,7 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, write, writeSync } from "node:fs";
+import { promisify } from "node:util";
 import { dataExtents } from "../native/mmap.ts";
+import type { Extent } from "../native/mmap.ts";
 import type { PhysicalMemory } from "../memory/physical-memory.ts";
 
 const CHUNK = 4 * 2 ** 20;
@@ -65,6 +67,26 @@ export function copyMemory(
 export function writeSparse(to: number, bytes: Uint8Array, at: number): number {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let written = 0;
+  for (const { start, end } of dataRuns(data)) {
+    for (let done = start; done < end;) done += writeSync(to, data, done, end - done, at + done);
+    written += end - start;
+  }
+  return written;
+}
+
+/** The same on another thread, for bytes that nobody touches meanwhile. */
+export async function writeAt(to: number, data: Buffer, at: number): Promise<void> {
+  for (const { start, end } of dataRuns(data)) {
+    for (let done = start; done < end;) {
+      done += (await writeLater(to, data, done, end - done, at + done)).bytesWritten;
+    }
+  }
+}
+
+const writeLater = promisify(write);
+
+/** The stretches that are not zero. */
+export function* dataRuns(data: Buffer): Generator<Extent, void> {
   for (let from = 0; from < data.length;) {
     if (isZero(data, from)) {
       from += GRAIN;
@@ -73,11 +95,9 @@ export function writeSparse(to: number, bytes: Uint8Array, at: number): number {
     let end = from;
     while (end < data.length && !isZero(data, end)) end += GRAIN;
     end = Math.min(end, data.length);
-    for (let done = from; done < end;) done += writeSync(to, data, done, end - done, at + done);
-    written += end - from;
+    yield { start: from, end };
     from = end;
   }
-  return written;
 }
 
 function isZero(data: Buffer, at: number): boolean {

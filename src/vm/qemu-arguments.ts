@@ -11,6 +11,8 @@ export type QemuOptions = {
   readonly accelerator: AcceleratorName;
   /** How fast the host's time-stamp counter runs (host-clock.ts), where that is known. */
   readonly tscKhz?: number | undefined;
+  /** The full name of the machine (`pc-q35-7.2`) where a saved state is to be taken up. */
+  readonly machineType?: string | undefined;
   /** The path by which QEMU finds its RAM; without one it keeps it to itself. */
   readonly memPath?: string | undefined;
 };
@@ -27,7 +29,7 @@ export function qemuArguments(options: QemuOptions): string[] {
   const given: Option[] = [
     ["-name", `guest=${config.name},debug-threads=on`],
     ["-uuid", config.uuid],
-    ["-machine", machine(config)],
+    ["-machine", machine(config, options.machineType)],
     ["-accel", accelerator],
     ["-cpu", cpuModel(config.cpu, accelerator)],
     ["-smp", String(config.cpus)],
@@ -70,8 +72,8 @@ function hostName(name: string): string {
   return name.replaceAll(/[._]/g, "-");
 }
 
-function machine({ machine }: VmConfig): string {
-  const kind = machine === "microvm" ? "microvm,acpi=on,rtc=on" : machine;
+function machine({ machine }: VmConfig, type: string = machine): string {
+  const kind = machine === "microvm" ? `${type},acpi=on,rtc=on` : type;
   return `${kind},memory-backend=ram`;
 }
 

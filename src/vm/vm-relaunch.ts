@@ -19,6 +19,8 @@ export type RelaunchOptions = {
   readonly reason: string;
   /** What the RAM holds already; QEMU then waits for the devices' state (`-incoming defer`). */
   readonly filled?: VmRam | undefined;
+  /** The machine that the devices' state is of. */
+  readonly machineType?: string | undefined;
 };
 
 /**
@@ -38,6 +40,7 @@ export async function relaunch(
     paths,
     accelerator,
     memPath: ram?.memPath,
+    machineType: options.machineType,
     tscKhz: timeStampKhz(),
   });
   const stopped = filled === undefined ? ["-S"] : ["-S", "-incoming", "defer"];

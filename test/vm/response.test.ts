@@ -6,13 +6,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "../../src/daemon/inspect.ts";
 import type { Kernel } from "../../src/linux/kernel.ts";
 import { capture } from "../../src/response/capture.ts";
-import { cleanFolder } from "../../src/response/clean-state.ts";
 import { writeGuest } from "../../src/response/guest-write.ts";
 import { Journal } from "../../src/response/journal.ts";
 import { settlePending } from "../../src/response/pending.ts";
 import { respond } from "../../src/response/respond.ts";
 import { restore } from "../../src/response/restore.ts";
 import { saveCleanState } from "../../src/response/save-clean.ts";
+import { DEFAULT_CLEAN, stateFolder } from "../../src/response/saved-state.ts";
 import { verifyPackage } from "../../src/evidence/verify.ts";
 import { netdevs } from "../../src/views/netdevs.ts";
 import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
@@ -114,7 +114,7 @@ test("isolate and rejoin: the guest's card loses its carrier, and gets it back",
 
 test("a clean state is saved, and only a clean one", async () => {
   const { state: saved } = await saveCleanState(home, NAME, inspect);
-  assert.equal(saved.verdict, "clean");
+  assert.equal(saved.kind, "clean");
   assert.equal(await state(), "running");
   await tamper();
   assert.equal(refusal(await run("respond", NAME, "save-clean")), "1 KVMSEC_CLEAN_STATE_DIRTY");
@@ -215,10 +215,10 @@ test("a capture that is killed leaves no stopped guest and no half package", asy
 });
 
 test("a clean state that was changed is refused before anything is done to the guest", async () => {
-  const undo = flip(join(cleanFolder(home, NAME), "ram.img"), 100 * 2 ** 20);
+  const undo = flip(join(stateFolder(home, NAME, DEFAULT_CLEAN), "ram.img"), 100 * 2 ** 20);
   const { pid } = openVm(NAME, home).run!;
   const told = refusal(await run("respond", NAME, "restore", "--no-evidence"));
-  assert.equal(told, "3 KVMSEC_CLEAN_STATE_UNVERIFIED");
+  assert.equal(told, "3 KVMSEC_STATE_UNVERIFIED");
   assert.equal(openVm(NAME, home).run?.pid, pid);
   undo();
 });

@@ -16,6 +16,7 @@ import { stageProgress } from "../stage-progress.ts";
 type Options = {
   readonly json?: boolean;
   readonly cold?: boolean;
+  readonly state?: string;
   /** A folder, or false for --no-evidence. */
   readonly evidence?: string | false;
 };
@@ -43,6 +44,7 @@ export const define: CommandModule["define"] = (command, io) => {
     .option("--evidence <folder>", "restore: where the guest is captured before it is replaced")
     .option("--no-evidence", "restore: replace the guest without capturing it")
     .option("--cold", "restore: boot from the golden image although there is a clean state")
+    .option("--state <name>", "save-clean, restore: which clean state, where there are several")
     .option("--json", "one JSON document")
     .action(async (target: string, action: (typeof actions)[number], options: Options) => {
       const home = openHome();
@@ -54,10 +56,10 @@ export const define: CommandModule["define"] = (command, io) => {
 };
 
 async function saveClean(io: CommandIo, home: Home, name: string, options: Options): Promise<void> {
-  const { state, pauseMs } = await saveCleanState(home, name, inspect);
+  const { state, pauseMs } = await saveCleanState(home, name, inspect, options.state);
   if (options.json === true) {
-    const { savedAt, verdict } = state;
-    return writeDocument(io, "kvmsec.clean-save/1", { target: name, savedAt, verdict, pauseMs });
+    const facts = { target: name, state: state.name, savedAt: state.savedAt, verdict: "clean" };
+    return writeDocument(io, "kvmsec.clean-save/1", { ...facts, pauseMs });
   }
   const pause = durationText(pauseMs);
   await write(io.stdout, `The clean state of ${name} is saved; it stood still for ${pause}.\n`);
@@ -67,7 +69,8 @@ async function putBack(io: CommandIo, home: Home, name: string, options: Options
   using shown = stageProgress(io);
   const evidence = options.evidence ?? defaultEvidence(home, name);
   const cold = options.cold === true;
-  const done = await restore(home, name, { inspect, evidence, cold, onStage: shown.step });
+  const { state } = options;
+  const done = await restore(home, name, { inspect, evidence, cold, state, onStage: shown.step });
   shown.done();
   if (options.json === true) {
     return writeDocument(io, "kvmsec.restore/1", { target: name, evidence, ...done });

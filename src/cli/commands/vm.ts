@@ -8,6 +8,7 @@ import type { CommandIo, CommandModule } from "../command.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { write, writeDocument } from "../output.ts";
 import { stageProgress } from "../stage-progress.ts";
+import { define as defineSnapshot, defineRestore } from "./snapshot.ts";
 import { defineConsole } from "./vm-console.ts";
 import { defineCreate, defineStart } from "./vm-create.ts";
 import { defineList, defineShow, vmDocument } from "./vm-show.ts";
@@ -23,6 +24,8 @@ export const define: CommandModule["define"] = (command, io) => {
   defineList(command, io);
   defineShow(command, io);
   defineConsole(command, io);
+  defineSnapshot(command.command("snapshot").description("moments of it, memory included"), io);
+  defineRestore(command.command("restore"), io);
   defineDelete(command, io);
 };
 

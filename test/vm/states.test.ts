@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "../../src/daemon/inspect.ts";
+import type { Kernel } from "../../src/linux/kernel.ts";
+import { writeGuest } from "../../src/response/guest-write.ts";
+import { Journal } from "../../src/response/journal.ts";
+import { settlePending } from "../../src/response/pending.ts";
+import { stateFolder } from "../../src/response/saved-state.ts";
+import { attach } from "../../src/vm/guest.ts";
+import { vmState } from "../../src/vm/guest-vm.ts";
+import { refusal, startKvmsec } from "./command-line.ts";
+import { Lab } from "./lab.ts";
+
+const SLOT = 139;
+let lab: Lab;
+let original: string;
+
+before(async () => {
+  lab = await Lab.boot("keeper");
+  process.env["KVMSEC_HOME"] = lab.home.root;
+  original = await slot();
+});
+
+after(() => lab[Symbol.asyncDispose]());
+
+const state = () => vmState(lab.vm, 10_000);
+const slotOf = (kernel: Kernel) => kernel.requireSymbol("sys_call_table") + SLOT * 8;
+
+async function slot(): Promise<string> {
+  using guest = await attach(lab.name);
+  return Buffer.from(guest.kernel.space.bytes(slotOf(guest.kernel), 8) ?? []).toString("hex");
+}
+
+async function tamper(): Promise<void> {
+  using guest = await attach(lab.name);
+  const { kernel } = guest;
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(kernel.space.folding.unfold(kernel.requireSymbol("__x64_sys_getpid")));
+  await writeGuest(lab.home, guest, slotOf(kernel), bytes, "a test");
+  assert.notEqual(await slot(), original);
+}
+
+async function states(): Promise<string[][]> {
+  const { stdout } = await lab.run("snapshot", "list", lab.name, "--json");
+  const { snapshots } = JSON.parse(stdout) as {
+    snapshots: { name: string; kind: string; fault: string | null; size: number }[];
+  };
+  assert.ok(snapshots.every(({ size }) => size > 10 * 2 ** 20));
+  return snapshots.map(({ name, kind, fault }) => [name, kind, fault ?? ""]);
+}
+
+test("a snapshot keeps memory and disk of its moment, and the guest runs on", async () => {
+  assert.equal(await lab.type("echo first > /root/note; sync; cat /root/note"), "first");
+  const told = await lab.run("vm", "snapshot", "create", lab.name, "one", "--json");
+  assert.equal(told.status, 0, told.stderr);
+  const { pauseMs, running } = JSON.parse(told.stdout);
+  assert.ok(pauseMs > 0);
+  assert.equal(running, true);
+  assert.equal(await state(), "running");
+  assert.deepEqual(await states(), [["one", "snapshot", ""]]);
+  const again = await lab.run("snapshot", "create", lab.name, "one");
+  assert.equal(refusal(again), "2 KVMSEC_SNAPSHOT_EXISTS");
+});
+
+test("restored, memory and disk are what they were, in another QEMU", async () => {
+  await tamper();
+  assert.equal(await lab.type("echo second > /root/note; sync; cat /root/note"), "second");
+  const { pid } = lab;
+  const told = await lab.run("snapshot", "restore", lab.name, "one", "--json");
+  assert.equal(told.status, 0, told.stderr);
+  assert.equal(JSON.parse(told.stdout).pid, lab.pid);
+  assert.notEqual(lab.pid, pid);
+  assert.equal(await slot(), original);
+  assert.equal(await lab.type("cat /root/note"), "first");
+});
+
+test("a snapshot of a guest that stands still stands still when it is restored", async () => {
+  await lab.run("respond", lab.name, "freeze");
+  const told = await lab.run("snapshot", "create", lab.name, "still");
+  assert.match(told.stdout, /stood still already/);
+  await lab.run("respond", lab.name, "resume");
+  const back = await lab.run("vm", "restore", lab.name, "still");
+  assert.equal(back.status, 0, back.stderr);
+  assert.equal(await state(), "paused");
+  await lab.run("respond", lab.name, "resume");
+  assert.equal(await lab.type("cat /root/note"), "first");
+});
+
+test("clean states have names; what no sweep found clean is no clean state", async () => {
+  const saved = await lab.run("respond", lab.name, "save-clean", "--state", "known-good");
+  assert.equal(saved.status, 0, saved.stderr + saved.stdout);
+  await tamper();
+  const args = ["respond", lab.name, "restore", "--no-evidence", "--json", "--state"];
+  assert.equal(refusal(await lab.run(...args, "one")), "3 KVMSEC_STATE_UNVERIFIED");
+  assert.equal(refusal(await lab.run(...args, "none")), "3 KVMSEC_STATE_MISSING");
+  const told = await lab.run(...args, "known-good");
+  assert.equal(told.status, 0, told.stderr);
+  const { from, state: name, verdict } = JSON.parse(told.stdout);
+  assert.deepEqual([from, name, verdict], ["clean-state", "known-good", "clean"]);
+  assert.equal(await slot(), original);
+});
+
+test("a saved state that was changed is named by the list, and refused", async () => {
+  const path = join(stateFolder(lab.home, lab.name, "one"), "state.json");
+  flip(path, 200);
+  const { pid } = lab;
+  const told = await lab.run("snapshot", "restore", lab.name, "one");
+  assert.match(refusal(told), /KVMSEC_STATE_(UNVERIFIED|DAMAGED)/);
+  assert.match(JSON.stringify(await states()), /"one",null,"[^"]+/);
+  flip(path, 200);
+  flip(join(stateFolder(lab.home, lab.name, "one"), "ram.img"), 90 * 2 ** 20);
+  const changed = await lab.run("snapshot", "restore", lab.name, "one");
+  assert.equal(refusal(changed), "3 KVMSEC_STATE_UNVERIFIED");
+  assert.equal(lab.pid, pid);
+  assert.equal(await state(), "running");
+});
+
+function flip(path: string, at: number): void {
+  const fd = openSync(path, "r+");
+  const byte = Buffer.alloc(1);
+  readSync(fd, byte, 0, 1, at);
+  byte[0]! ^= 1;
+  writeSync(fd, byte, 0, 1, at);
+  closeSync(fd);
+}
+
+test("a snapshot whose kvmsec is killed leaves no stopped guest and no half state", async () => {
+  const started = startKvmsec(lab.home.root, ["snapshot", "create", lab.name, "killed"]);
+  const journal = new Journal(lab.home);
+  const begun = () => journal.read().find(({ data }) => data["name"] === "killed")?.job;
+  const stopped = () =>
+    journal.read().some(({ job, data }) => job === begun() && data["name"] === "stop");
+  while (!stopped()) await sleep(5);
+  const gone = new Promise((resolve) => started.on("close", resolve));
+  process.kill(-started.pid!, "SIGKILL");
+  await gone;
+  const settled = await settlePending(lab.home, inspect);
+  assert.deepEqual(
+    settled.map(({ action, result }) => [action, result]),
+    [["snapshot", "undone"]],
+  );
+  assert.equal(await state(), "running");
+  assert.equal(existsSync(stateFolder(lab.home, lab.name, "killed")), false);
+});
+
+test("deleted, a saved state is gone", async () => {
+  const told = await lab.run("vm", "snapshot", "delete", lab.name, "one");
+  assert.equal(told.status, 0, told.stderr);
+  assert.deepEqual(await states(), [
+    ["known-good", "clean", ""],
+    ["still", "snapshot", ""],
+  ]);
+  const again = await lab.run("snapshot", "delete", lab.name, "one");
+  assert.equal(refusal(again), "3 KVMSEC_STATE_MISSING");
+});
+
+test("a cold restoration boots the golden image: nothing is left of what the guest had written", async () => {
+  await tamper();
+  const told = await lab.run("respond", lab.name, "restore", "--cold", "--no-evidence", "--json");
+  assert.equal(told.status, 0, told.stderr);
+  const { from, verdict } = JSON.parse(told.stdout);
+  assert.deepEqual([from, verdict], ["golden-image", "clean"]);
+  assert.equal(await lab.type("cat /root/note 2>&1 | grep -c 'No such'"), "1");
+});
