@@ -1,4 +1,5 @@
 import { bpf } from "./bpf.ts";
+import { changedCode } from "./changed-code.ts";
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
 import { forgedCredentials } from "./forged-credentials.ts";
@@ -18,6 +19,7 @@ import { workQueues } from "./work-queues.ts";
 import { kernelPages } from "./kernel-pages.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
+import { injectedCode } from "./injected-code.ts";
 import { kernelThreadImpostor } from "./kernel-thread-impostor.ts";
 import { kprobes } from "./kprobes.ts";
 import { lsmHooks } from "./lsm-hooks.ts";
@@ -71,6 +73,8 @@ export const checks: readonly Check[] = [
   helperPrograms,
   vanishedProgram,
   kernelThreadImpostor,
+  injectedCode,
+  changedCode,
   shellOnSocket,
   netfilter,
   packetHandlers,

@@ -89,6 +89,21 @@ export class PageCache {
   }
 
   /**
+   * Where page number `index` of a file lies in RAM; 0 where it is not cached, NaN where it is being
+   * read or replaced, or cannot be told.
+   */
+  pageAt(mapping: GuestVirtual, index: number): GuestPhysical {
+    const { frames } = this;
+    const folio = this.#arrays.load(mapping + this.#pages, index);
+    if (folio === 0 || folio !== folio) return folio;
+    const within = index - frames.index(folio);
+    const isInPlace = within === 0 || (within > 0 && within < HUGE_PAGES);
+    if (!isInPlace || !frames.belongsTo(folio, mapping) || !frames.isUptodate(folio))
+      return Number.NaN;
+    return frames.physical(folio) + within * PAGE_SIZE;
+  }
+
+  /**
    * A file from its first byte to its last, as pieces of at most 2 MiB: copies of what is cached,
    * and holes. Where the cache itself cannot be read to its end, `problem` is told, and what it
    * did not yield counts as absent.

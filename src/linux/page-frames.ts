@@ -5,6 +5,8 @@ import type { Reader } from "./member-reader.ts";
 
 /** PAGE_MAPPING_FLAGS (include/linux/page-flags.h): such a mapping is no address_space. */
 const MAPPING_FLAGS = 3;
+/** PAGE_MAPPING_ANON: the rest is an anon_vma. */
+const MAPPING_ANON = 1;
 
 /**
  * Decodes `struct page` and `struct folio` (include/linux/mm_types.h): which frame a page is, and
@@ -22,6 +24,7 @@ export class PageFrames {
   readonly #size: number;
   readonly #flags: number;
   readonly #uptodate: number | undefined;
+  readonly #head: number | undefined;
 
   constructor(kernel: Kernel) {
     // Folios came in 5.16; before, the first of a compound of pages stands for all.
@@ -33,6 +36,7 @@ export class PageFrames {
     this.#base = kernel.space.pointer(kernel.requireSymbol("vmemmap_base"));
     this.#size = kernel.types.size("page");
     this.#flags = kernel.offset(struct, "flags");
+    this.#head = kernel.types.member("page", "compound_head")?.offset;
     this.#uptodate = kernel.types.enumerator("pageflags", "PG_uptodate");
   }
 
@@ -40,6 +44,23 @@ export class PageFrames {
   physical(page: GuestVirtual): GuestPhysical {
     const number = (page - this.#base) / this.#size;
     return Number.isInteger(number) && number >= 0 ? number * PAGE_SIZE : Number.NaN;
+  }
+
+  /**
+   * The `struct page` of a frame, or where it is a later one of several the first (compound_head in
+   * include/linux/page-flags.h: bit 0 set, the rest is the head); NaN where that cannot be told.
+   */
+  headAt(physical: GuestPhysical): GuestVirtual {
+    if (this.#head === undefined) return Number.NaN;
+    const page = this.#base + Math.floor(physical / PAGE_SIZE) * this.#size;
+    const head = this.#kernel.space.pointer(page + this.#head);
+    return Math.abs(head % 2) === 1 ? head - 1 : page;
+  }
+
+  /** Whether a frame holds memory of a process and no file's: undefined where that cannot be told. */
+  isAnonymous(physical: GuestPhysical): boolean | undefined {
+    const mapping = this.mapping(this.headAt(physical));
+    return mapping !== mapping ? undefined : Math.abs(mapping % 2) === MAPPING_ANON;
   }
 
   /** Its content has been read from where the file lies: before, it is what the frame held earlier. */

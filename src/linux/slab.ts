@@ -1,7 +1,7 @@
-import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { PageFrames } from "./page-frames.ts";
 
 /**
  * Tells which `kmem_cache` an object was allocated from, by the `struct slab` of its page
@@ -9,17 +9,13 @@ import type { Reader } from "./member-reader.ts";
  */
 export class SlabOwners {
   readonly #kernel: Kernel;
-  readonly #base: GuestVirtual;
-  readonly #pageSize: number;
+  readonly #frames: PageFrames;
   readonly #cache: Reader | undefined;
-  readonly #head: number | undefined;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.#base = kernel.space.pointer(kernel.symbol("vmemmap_base"));
-    this.#pageSize = kernel.types.size("page");
+    this.#frames = new PageFrames(kernel);
     this.#cache = kernel.readerOf("slab", "slab_cache") ?? kernel.readerOf("page", "slab_cache");
-    this.#head = kernel.types.member("page", "compound_head")?.offset;
   }
 
   /** The cache that a variable such as `cred_jar` names; NaN where the kernel tells none. */
@@ -33,10 +29,7 @@ export class SlabOwners {
    */
   of(object: GuestVirtual): GuestVirtual {
     const physical = this.#kernel.space.physical(object);
-    if (this.#cache === undefined || this.#head === undefined || physical < 0) return Number.NaN;
-    const page = this.#base + Math.floor(physical / PAGE_SIZE) * this.#pageSize;
-    const head = this.#kernel.space.pointer(page + this.#head);
-    // PageTail (include/linux/page-flags.h): bit 0 set, the rest is the head.
-    return this.#cache(Math.abs(head % 2) === 1 ? head - 1 : page);
+    if (this.#cache === undefined || physical < 0) return Number.NaN;
+    return this.#cache(this.#frames.headAt(physical));
   }
 }

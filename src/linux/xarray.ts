@@ -84,6 +84,42 @@ export class XArrays {
     return undefined;
   }
 
+  /** What is stored at one index (xa_load): a pointer, 0 for nothing, NaN for a value or a fault. */
+  load(xarray: GuestVirtual, index: number): GuestVirtual {
+    const { space } = this.#kernel;
+    let at = xarray + this.#head;
+    let shift = Number.POSITIVE_INFINITY;
+    for (;;) {
+      const low = space.u32(at);
+      const high = space.u32(at + 4);
+      const node = this.#child(low, high);
+      if (node === undefined) return this.#loaded(low, high, shift === Infinity && index > 0);
+      const below = this.#shift(node);
+      const isBelow = below < shift && below >= 0 && below < 64 && below % SLOT_SHIFT === 0;
+      const slot = Math.floor(index / 2 ** below);
+      if (!isBelow) return Number.NaN;
+      if (shift === Infinity && slot >= this.#slotCount) return 0;
+      shift = below;
+      at = this.#slotAt(node, slot % this.#slotCount);
+    }
+  }
+
+  /** A sibling's place is that of the entry that it refers to. */
+  #slotAt(node: GuestVirtual, slot: number): GuestVirtual {
+    const at = node + this.#slots + slot * 8;
+    const low = this.#kernel.space.u32(at);
+    const isSibling = (low & TAG) === INTERNAL && low <= LAST_SIBLING;
+    if (!isSibling || this.#kernel.space.u32(at + 4) !== 0) return at;
+    return node + this.#slots + ((low >>> 2) % this.#slotCount) * 8;
+  }
+
+  /** `beyond`: the tree has one entry, at index 0, and another was asked for. */
+  #loaded(low: number, high: number, beyond: boolean): GuestVirtual {
+    if (low === 0 && high === 0) return 0;
+    if ((low & TAG) !== 0) return Number.NaN;
+    return beyond ? 0 : this.#kernel.space.folding.fold(low, high);
+  }
+
   *#walk(node: Node, budget: Budget, unread: () => void): Generator<XArrayEntry> {
     const words = this.#wordsOf(node.address);
     if (words === undefined || !budget.step()) return unread();

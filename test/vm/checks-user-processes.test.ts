@@ -15,6 +15,8 @@ const IDS = new Set([
   "forged-credentials",
   "root-without-cause",
   "task-flags",
+  "injected-code",
+  "changed-code",
 ]);
 const guests = [
   { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },

@@ -166,3 +166,52 @@ test("random memory neither throws nor goes on for ever", () => {
     { numRuns: 50 },
   );
 });
+
+test("what is loaded at an index is what the walk finds there", () => {
+  const indices = fc.uniqueArray(fc.nat({ max: 64 ** 3 - 1 }), { minLength: 1, maxLength: 30 });
+  fc.assert(
+    fc.property(indices, fc.constantFrom(12, 18), (stored, rootShift) => {
+      const own = toy();
+      const writer = new Writer(own);
+      for (const index of stored) {
+        writer.store(index, BigInt.asUintN(64, BigInt(own.at(index * 4))), rootShift);
+      }
+      const arrays = new XArrays(own.kernel);
+      for (const index of stored) {
+        assert.equal(arrays.load(own.at(XARRAY), index), own.at(index * 4));
+        const next = stored.includes(index + 1) ? own.at((index + 1) * 4) : 0;
+        assert.equal(arrays.load(own.at(XARRAY), index + 1), next);
+      }
+    }),
+  );
+});
+
+test("an index among siblings loads the entry that they refer to, and a value is no pointer", () => {
+  const own = toy();
+  const writer = new Writer(own);
+  const folio = BigInt.asUintN(64, BigInt(own.at(0x40)));
+  writer.store(8, folio, 6);
+  for (let sibling = 9; sibling < 16; sibling++) writer.store(sibling, (8n << 2n) | 2n, 6);
+  writer.store(20, value(7), 6);
+  const arrays = new XArrays(own.kernel);
+  for (let index = 8; index < 16; index++) {
+    assert.equal(arrays.load(own.at(XARRAY), index), own.at(0x40));
+  }
+  assert.equal(arrays.load(own.at(XARRAY), 20), Number.NaN);
+  assert.equal(arrays.load(own.at(XARRAY), 64 ** 2), 0);
+});
+
+test("a load ends in any memory", () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 0x2000, maxLength: 0x2000 }),
+      fc.nat(),
+      (noise, index) => {
+        const own = toy();
+        new Uint8Array(own.ram.buffer).set(noise, FIRST_NODE);
+        own.point(XARRAY + HEAD, FIRST_NODE + 2);
+        assert.equal(typeof new XArrays(own.kernel).load(own.at(XARRAY), index), "number");
+      },
+    ),
+  );
+});

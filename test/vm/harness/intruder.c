@@ -3,7 +3,11 @@
  * is started. Nothing here does harm: what is "injected" returns at once, or sleeps.
  */
 #include "scenario.h"
+#include <fcntl.h>
 #include <grp.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 
 static void become_user(uid_t id)
 {
@@ -50,12 +54,128 @@ static void be_family(void)
 	stay();
 }
 
+static void *memory(size_t size, int protection)
+{
+	void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED)
+		must(-1, "mmap");
+	memset(area, 0xc3, size);
+	must(mprotect(area, size, protection), "mprotect");
+	return area;
+}
+
+/* A page that could be executed, with nothing but returns in it. */
+static void injected_page(void)
+{
+	memory(4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+	ready();
+}
+
+/* mov eax, 34 (pause); syscall; jmp back: what waits for its orders. */
+static const unsigned char waiter[] = { 0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7 };
+
+static void injected_waiter(void)
+{
+	void *area = memory(65536, PROT_READ | PROT_WRITE | PROT_EXEC);
+
+	memcpy(area, waiter, sizeof(waiter));
+	tell_ready();
+	((void (*)(void))area)();
+}
+
+/* push 34; pop rax; syscall: never executed. */
+static void injected_dormant(void)
+{
+	static const unsigned char code[] = { 0x6a, 34, 0x58, 0x31, 0xff, 0x0f, 0x05, 0xc3 };
+	unsigned char *area = memory(65536, PROT_READ | PROT_WRITE);
+
+	memcpy(area + 5000, code, sizeof(code));
+	must(mprotect(area, 65536, PROT_READ | PROT_EXEC), "mprotect");
+	ready();
+}
+
+/* A program loaded by hand: its headers readable, what follows executable. */
+static void injected_program(void)
+{
+	unsigned char *area = memory(5 * 65536, PROT_READ | PROT_WRITE);
+	int self = must(open("/proc/self/exe", O_RDONLY), "open");
+
+	must(read(self, area, 5 * 65536), "read");
+	close(self);
+	must(mprotect(area, 65536, PROT_READ), "mprotect");
+	must(mprotect(area + 65536, 4 * 65536, PROT_READ | PROT_EXEC), "mprotect");
+	ready();
+}
+
+static void injected_heap(void)
+{
+	char *end = sbrk(16384);
+	char *page = (char *)(((uintptr_t)end + 4095) & ~4095UL);
+
+	memset(page, 0xc3, 4096);
+	must(mprotect(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC), "mprotect");
+	ready();
+}
+
+static void injected_stack(void)
+{
+	char here[8192];
+	char *page = (char *)(((uintptr_t)here + 4095) & ~4095UL);
+
+	must(mprotect(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC), "mprotect");
+	ready();
+}
+
+/* A library that was never on a disk; this program stands in for one. */
+static void memory_library(void)
+{
+	struct stat status;
+	int self = must(open("/proc/self/exe", O_RDONLY), "open");
+	int file = must(memfd_create("library", 0), "memfd_create");
+
+	must(fstat(self, &status), "fstat");
+	must(sendfile(file, self, NULL, status.st_size), "sendfile");
+	if (mmap(NULL, status.st_size, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0) == MAP_FAILED)
+		must(-1, "mmap");
+	close(self);
+	close(file);
+	ready();
+}
+
+__attribute__((noinline, aligned(64))) static int to_patch(int value)
+{
+	return value * 3 + 1;
+}
+
+/* Its own code, changed in its own memory: the file stays as it is. */
+static void changed_code(void)
+{
+	static const unsigned char jump[] = { 0xe9, 0, 0, 0, 0 };
+	unsigned char *code = (unsigned char *)to_patch;
+	char *page = (char *)((uintptr_t)code & ~4095UL);
+
+	must(to_patch(getpid()) - 1, "to_patch");
+	must(mprotect(page, 8192, PROT_READ | PROT_WRITE | PROT_EXEC), "mprotect");
+	memcpy(code, jump, sizeof(jump));
+	must(mprotect(page, 8192, PROT_READ | PROT_EXEC), "mprotect");
+	ready();
+}
+
 static const struct {
 	const char *name;
 	void (*become)(void);
 } scenarios[] = {
 	{ "user", user },
 	{ "family", family },
+	{ "injected_page", injected_page },
+	{ "injected_waiter", injected_waiter },
+	{ "injected_dormant", injected_dormant },
+	{ "injected_program", injected_program },
+	{ "injected_heap", injected_heap },
+	{ "injected_stack", injected_stack },
+	{ "memory_library", memory_library },
+	{ "changed_code", changed_code },
 };
 
 int main(int argc, char **argv)

@@ -28,7 +28,13 @@ export async function startIntruder(
 ): Promise<Intruder> {
   const told = await guest.run(`${PROGRAM} ${scenario}`);
   const pid = Number(/ (\d+)$/.exec(told.trim())?.[1]);
+  await asleep(guest, pid);
   return { pid, task: taskOf(kernel, pid), end: () => endSession(guest, pid) };
+}
+
+/** What runs would write its own state over what is written from outside. */
+export function asleep(guest: Guest, pid: number): Promise<string> {
+  return guest.run(`until grep -q "^State:.S" /proc/${pid}/status; do sleep 0.1; done`);
 }
 
 /** Each scenario leads a session of its own. */

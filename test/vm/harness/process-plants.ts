@@ -1,5 +1,6 @@
+import { codePlants } from "./code-plants.ts";
 import { credentialPlants } from "./credential-plants.ts";
 import type { ProcessPlant } from "./process-plant.ts";
 
 /** Every tampering with user processes that the tests know, for one guest. */
-export const processPlants: readonly ProcessPlant[] = [...credentialPlants];
+export const processPlants: readonly ProcessPlant[] = [...credentialPlants, ...codePlants];
