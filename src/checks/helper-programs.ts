@@ -1,4 +1,7 @@
+import { binfmtEntries } from "../linux/binfmt-misc.ts";
+import { releaseAgents } from "../linux/release-agent.ts";
 import type { Check, CheckContext } from "./check.ts";
+import { codeOwners } from "./code-owners.ts";
 import { isVolatilePath } from "./paths.ts";
 
 /** Strings that name a program which the kernel starts as root. */
@@ -15,12 +18,16 @@ const MAX_LENGTH = 256;
 export const helperPrograms: Check = {
   id: "helper-programs",
   proves:
-    "The programs that the kernel starts by itself (modprobe_path, core_pattern, uevent_helper, poweroff_cmd) are absolute paths outside the folders where anybody may write.",
-  reads: "modprobe_path, core_pattern, uevent_helper, poweroff_cmd, reboot_cmd",
+    "The programs that the kernel starts by itself (modprobe_path, core_pattern, uevent_helper, poweroff_cmd, release agents of cgroups, interpreters of binfmt_misc) are absolute paths outside the folders where anybody may write.",
+  reads:
+    "modprobe_path, core_pattern, uevent_helper, poweroff_cmd, reboot_cmd; cgroup_root.release_agent_path; entries of binfmt_misc",
   attack: ["T1546", "T1548"],
-  limits: "A program that was replaced in its own place is left to the checks of files.",
+  limits:
+    "A program that was replaced in its own place is left to the checks of files. Entries of binfmt_misc in user namespaces are not read, nor any before 5.11, which shows in the coverage.",
   run(context) {
     for (const { symbol, what } of SETTINGS) checkSetting(context, symbol, what);
+    checkReleaseAgents(context);
+    checkFormats(context);
   },
 };
 
@@ -40,6 +47,40 @@ function checkSetting(context: CheckContext, symbol: string, what: string): void
     subject: { setting: symbol },
     evidence: { address: kernel.format(address), value },
   });
+}
+
+function checkReleaseAgents(context: CheckContext): void {
+  const agents = releaseAgents(context.kernel, (reason) => context.unseen(reason));
+  for (const { hierarchy, program } of agents) {
+    context.cover(1);
+    if (!isSuspicious(program)) continue;
+    context.report({
+      severity: "critical",
+      confidence: "high",
+      title: `The program that cleans up cgroups for the kernel (release_agent) is ${JSON.stringify(program)}.`,
+      subject: { setting: "release_agent", hierarchy },
+      evidence: { hierarchy, value: program },
+    });
+  }
+}
+
+function checkFormats(context: CheckContext): void {
+  const { kernel, facts } = context;
+  const problem = (reason: string): void => context.unseen(reason);
+  const entries = binfmtEntries(kernel, facts.get(codeOwners), problem);
+  if (entries === undefined) return context.cover(0, 1);
+  context.cover(entries.length);
+  for (const { name, interpreter, entry } of entries) {
+    if (interpreter === undefined || !isSuspicious(interpreter)) continue;
+    context.report({
+      severity: "critical",
+      confidence: "high",
+      title: `Programs of format ${JSON.stringify(name)} (binfmt_misc) are started through ${JSON.stringify(interpreter)}.`,
+      subject: { setting: "binfmt_misc", format: name },
+      evidence: { value: interpreter, entry: kernel.format(entry) },
+    });
+  }
+  return undefined;
 }
 
 /** A core_pattern names a program only behind `|`; an empty setting starts nothing. */

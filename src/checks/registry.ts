@@ -28,6 +28,7 @@ import { netfilter } from "./netfilter.ts";
 import { notifiers } from "./notifiers.ts";
 import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
+import { promiscuous } from "./promiscuous.ts";
 import { rootWithoutCause } from "./root-without-cause.ts";
 import { securityModules } from "./security-modules.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
@@ -82,6 +83,7 @@ export const checks: readonly Check[] = [
   operationsTables,
   bpf,
   socketFilters,
+  promiscuous,
 ];
 
 const shares = new Map(checks.map((check) => [check.id, check.shares ?? []]));

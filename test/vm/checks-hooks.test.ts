@@ -37,7 +37,16 @@ const TRACING = [
 
 const MODULES = {
   modules: ["dummy"],
-  availableModules: ["br_netfilter", "bridge", "bonding", "8021q", "wireguard", "overlay"],
+  availableModules: [
+    "br_netfilter",
+    "bridge",
+    "bonding",
+    "8021q",
+    "wireguard",
+    "overlay",
+    "veth",
+    "macvlan",
+  ],
 };
 
 /** Hooks, receive handlers, packet handlers and tables of functions that modules bring. */
@@ -49,6 +58,9 @@ const MODULE_TRAFFIC = [
   "mkdir -p /o/l /o/u /o/w /o/m",
   "mount -t tmpfs upper /o; mkdir -p /o/l /o/u /o/w /o/m",
   "mount -t overlay -o lowerdir=/o/l,upperdir=/o/u,workdir=/o/w none /o/m",
+  "ip link add veth7 type veth peer name peer7; ip link set veth7 master bridge0 up",
+  "ip link add link peer7 name through type macvlan mode passthru; ip link set peer7 up",
+  "ip link set through up; ip link set dummy7.5 up",
   "ip link add bond0 type bond 2>/dev/null; grep -q ^br_netfilter /proc/modules",
 ].join("\n");
 
@@ -148,6 +160,16 @@ for (const { release, flavour, cpu } of guests) {
       assertClean(look());
     });
     let pids: Population = new Map();
+    await t.test("promiscuous: for a program, and by hand", async () => {
+      await start(guest, "sniffer");
+      const sniffer = /Device lo takes every packet, for \d+ \(sniffer\)/;
+      assertFound(attached, only(attached, "promiscuous"), "promiscuous", sniffer);
+      await guest.run("kill $(pidof sniffer); ip link set dummy0 promisc on");
+      const byHand = /Device dummy0 takes every packet, for somebody's order/;
+      assertFound(attached, only(attached, "promiscuous"), "promiscuous", byHand);
+      await guest.run("ip link set dummy0 promisc off");
+      assertClean(only(attached, "promiscuous"));
+    });
     await t.test("socket-filters: a door that waits for a magic packet", async () => {
       assertClean(only(attached, "socket-filters"));
       pids = await populate(guest, ["odd-sockets"]);

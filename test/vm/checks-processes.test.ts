@@ -108,6 +108,29 @@ const plants: readonly Plant[] = [
     },
   },
   {
+    title: "a cgroup hierarchy whose release agent lies in /tmp",
+    check: "helper-programs",
+    says: /release_agent.*\/tmp\/agent/,
+    plant: async ({ guest }) => {
+      await guest.run("mkdir -p /tmp/cg && mount -t cgroup -o none,name=kept none /tmp/cg");
+      await guest.run("echo /tmp/agent > /tmp/cg/release_agent");
+      return () => guest.run("echo > /tmp/cg/release_agent; umount /tmp/cg");
+    },
+  },
+  {
+    title: "a program format whose interpreter lies in /tmp",
+    check: "helper-programs",
+    says: /format \\"odd\\".*\/tmp\/interpreter/,
+    plant: async ({ guest }) => {
+      await guest.run("modprobe binfmt_misc; cp /usr/bin/busybox /tmp/interpreter");
+      await guest.run("mount -t binfmt_misc none /proc/sys/fs/binfmt_misc");
+      const register = "/proc/sys/fs/binfmt_misc/register";
+      await guest.run(`echo ':ordinary:E::ordinary::/usr/bin/busybox:' > ${register}`);
+      await guest.run(`echo ':odd:E::odd::/tmp/interpreter:' > ${register}`);
+      return () => guest.run("echo -1 > /proc/sys/fs/binfmt_misc/odd");
+    },
+  },
+  {
     title: "a program that was deleted in /tmp",
     check: "vanished-program",
     says: /deleted.*\/tmp\/gone/,
@@ -152,7 +175,7 @@ for (const { release, flavour, cpu } of guests) {
       kernel,
       cpu,
       ram: "file",
-      availableModules: ["dummy"],
+      availableModules: ["dummy", "binfmt_misc"],
     });
     await guest.run("ip link set lo up; modprobe dummy; modprobe -r dummy");
     using attached = await attach(`pid:${guest.pid}`);

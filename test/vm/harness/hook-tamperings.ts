@@ -4,6 +4,7 @@ import { CodeOwners } from "../../../src/linux/code-owner.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { Guest as Attached } from "../../../src/vm/guest.ts";
 import { callbackTamperings } from "./callback-tamperings.ts";
+import { deviceTamperings } from "./device-tamperings.ts";
 import { interruptTamperings } from "./interrupt-tamperings.ts";
 import { listTamperings } from "./list-tamperings.ts";
 import { tableTamperings } from "./table-tamperings.ts";
@@ -49,6 +50,7 @@ export function hookTamperings({ kernel }: Attached, editor: RamEditor): HookTam
     ...listTamperings(place),
     ...callbackTamperings(place),
     ...tableTamperings(place),
+    ...deviceTamperings(place),
   ];
 }
 
