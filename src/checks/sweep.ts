@@ -1,5 +1,7 @@
 import { KvmsecError } from "../base/errors.ts";
 import type { Kernel } from "../linux/kernel.ts";
+import { applyAllowList, moduleBuildIds } from "./allow-list.ts";
+import type { AllowedFinding, AllowEntry } from "./allow-list.ts";
 import { Skipped } from "./check.ts";
 import type { Check, CheckContext, CheckStatus } from "./check.ts";
 import { findingId } from "./finding.ts";
@@ -25,24 +27,33 @@ export type Sweep = {
   readonly durationMs: number;
   readonly checks: readonly CheckResult[];
   readonly findings: readonly Finding[];
+  /** Findings that the configuration allows: they are no reason to react, and never left out. */
+  readonly allowed: readonly AllowedFinding[];
 };
 
 /** Looks that have to agree before a finding is believed: the guest runs, and a race is no finding. */
 const LOOKS = 3;
 
 /** Runs checks over a guest, once each, and looks again at whatever seems wrong. */
-export function sweep(kernel: Kernel, checks: readonly Check[], host: HostKnowledge = {}): Sweep {
+export function sweep(
+  kernel: Kernel,
+  checks: readonly Check[],
+  host: HostKnowledge = {},
+  allow: readonly AllowEntry[] = [],
+): Sweep {
   const startedAt = new Date();
   const start = performance.now();
   kernel.refresh();
   const facts = new SweepFacts(kernel, host);
   const looks = checks.map((check) => lookUntilSure(kernel, check, facts));
-  return {
+  const seen: Sweep = {
     startedAt,
     durationMs: performance.now() - start,
     checks: looks.map(({ result }) => result),
     findings: looks.flatMap(({ findings }) => findings),
+    allowed: [],
   };
+  return applyAllowList(seen, kernel, allow, () => moduleBuildIds(kernel));
 }
 
 type Look = { readonly result: CheckResult; readonly findings: readonly Finding[] };

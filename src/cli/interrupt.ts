@@ -5,16 +5,16 @@ export type Interruption = Disposable & { readonly signal: AbortSignal };
 
 /**
  * Turns Ctrl-C, SIGTERM and SIGHUP into an aborted signal, so that a command that follows leaves
- * in order. The usual ending comes back on disposal.
+ * in order; or only those of them that are named. The usual ending comes back on disposal.
  */
-export function onInterrupt(): Interruption {
+export function onInterrupt(names: readonly NodeJS.Signals[] = signals): Interruption {
   const controller = new AbortController();
   const abort = (): void => controller.abort();
-  for (const name of signals) process.on(name, abort);
+  for (const name of names) process.on(name, abort);
   return {
     signal: controller.signal,
     [Symbol.dispose]() {
-      for (const name of signals) process.off(name, abort);
+      for (const name of names) process.off(name, abort);
     },
   };
 }

@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { systemCode, usageError } from "../base/errors.ts";
-import { loadYaml } from "../policy/load.ts";
+import { allowSchema } from "../checks/allow-list.ts";
 import { confidences, duration, policyShape, severities } from "../policy/schema.ts";
 
 const name = z.string().min(1).max(128);
@@ -26,6 +24,22 @@ const livenessSchema = z
   .refine(({ min, max }) => max === undefined || min <= max, "min is above max")
   .describe("Processes that must be alive in a guest, and how many of them");
 
+const timing = {
+  interval: duration.describe("From the end of one sweep to the next"),
+  jitter: z.number().min(0).max(0.9).describe("The part of it left to chance"),
+  seldom: duration.describe("A costly check is run after so long at the latest"),
+  budget: z
+    .number()
+    .min(0.001)
+    .max(1)
+    .describe("The part of one processor that the sweeps of one guest may take"),
+  sweepLimit: duration.describe("A sweep that takes longer is a hang"),
+};
+
+const scheduleSchema = z
+  .strictObject({ guests: z.array(name).min(1), ...z.strictObject(timing).partial().shape })
+  .describe("What is different for some guests; the first that names a guest counts");
+
 /** What `kvmsec serve --config` reads. */
 export const configSchema = z
   .strictObject({
@@ -36,9 +50,16 @@ export const configSchema = z
       .max(256)
       .default([])
       .describe("Other guests: pid:1234, qmp:PATH, libvirt:DOMAIN or a running guest's name"),
-    interval: duration.default(30_000).describe("From the end of one sweep to the next"),
-    jitter: z.number().min(0).max(0.9).default(0.2).describe("The part of it left to chance"),
-    sweepLimit: duration.default(300_000).describe("A sweep that takes longer is a hang"),
+    interval: timing.interval.default(30_000),
+    jitter: timing.jitter.default(0.2),
+    seldom: timing.seldom.default(300_000),
+    budget: timing.budget.default(0.05),
+    sweepLimit: timing.sweepLimit.default(300_000),
+    hang: duration
+      .default(120_000)
+      .describe("A guest that runs and whose clock stands still for so long hangs"),
+    schedules: z.array(scheduleSchema).max(256).default([]),
+    allow: z.array(allowSchema).max(1024).default([]),
     evidence: z.string().startsWith("/").optional().describe("Folder for captures"),
     liveness: z.array(livenessSchema).max(256).default([]),
   })
@@ -46,16 +67,3 @@ export const configSchema = z
 
 export type Config = z.output<typeof configSchema>;
 export type LivenessRule = Config["liveness"][number];
-
-/** Reads a configuration file; without one, the defaults. Throws KVMSEC_CONFIG_INVALID, KVMSEC_CONFIG_UNREADABLE. */
-export function loadConfig(path?: string): Config {
-  if (path === undefined) return configSchema.parse({});
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    const reason = systemCode(error) ?? String(error);
-    throw usageError("KVMSEC_CONFIG_UNREADABLE", `${path} cannot be read: ${reason}`);
-  }
-  return loadYaml(configSchema, text, path);
-}

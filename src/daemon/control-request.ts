@@ -31,6 +31,7 @@ export type HandRecord = z.output<typeof handRecord>;
 /** What the guard can be asked through its socket: one object a line, one answer each. */
 export const controlRequest = z.discriminatedUnion("ask", [
   z.strictObject({ ask: z.literal("status") }),
+  z.strictObject({ ask: z.literal("reload") }),
   z.strictObject({ ask: z.literal("record"), record: handRecord }),
 ]);
 export type ControlRequest = z.output<typeof controlRequest>;

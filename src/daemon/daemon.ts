@@ -1,29 +1,33 @@
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError } from "../base/errors.ts";
 import type { EventKind, GuardEvent } from "../events/event.ts";
 import { nextEvent } from "../events/event.ts";
 import { EventLog, eventLogPath } from "../events/event-log.ts";
 import { tryLockFile } from "../native/file-lock.ts";
+import { jobsAtWork } from "../response/job.ts";
 import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
 import type { Config } from "./config.ts";
-import type { ControlRequest } from "./control-request.ts";
 import { ControlServer } from "./control-server.ts";
+import { FrontDesk } from "./front-desk.ts";
+import { contextOf } from "./guard-context.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { guestsNow, stillRuns } from "./guarded-guest.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
 import { GuestGuard } from "./guest-guard.ts";
+import { LiveConfig } from "./live-config.ts";
+import type { LoadedConfig } from "./load-config.ts";
 import { pauseUntil } from "./pause.ts";
 import { work } from "./reactor.ts";
 import { Recall } from "./recall.ts";
 import { ServiceManager } from "./service-manager.ts";
 import { StoreKeeper } from "./store-keeper.ts";
-import { Turns } from "./turns.ts";
 
 export type DaemonOptions = {
   readonly home: Home;
-  readonly config: Config;
+  /** Reads the configuration, at the start and whenever it is to be read anew. */
+  readonly load: () => LoadedConfig;
   /** One sweep of each guest, and what follows from it, then leave. */
   readonly once: boolean;
   readonly signal: AbortSignal;
@@ -34,6 +38,8 @@ export type DaemonOptions = {
 
 /** How often guests are looked for. */
 const LOOK_MS = 1000;
+/** How long whoever is at work may take to end. */
+const ENDING_MS = 30_000;
 
 /**
  * The guard: knows every guest, watches each, decides and acts, and writes all of it down, until
@@ -41,7 +47,8 @@ const LOOK_MS = 1000;
  * one guards this home.
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const { home, signal, config } = options;
+  const { home, signal } = options;
+  const config = new LiveConfig(options.load);
   using held = new DisposableStack();
   held.use(onlyOne(home));
   const manager = held.use(new ServiceManager());
@@ -52,12 +59,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const tell = teller(log, recall, options);
   const store = held.use(new StoreKeeper(home, options.onTrouble));
   log.on(() => store.stale());
-  const context: GuardContext = { home, config, recall, turns: newTurns(), tell };
-  const { profile, dryRun, interval } = config;
-  tell("daemon-started", undefined, { pid: process.pid, profile, dryRun, intervalMs: interval });
+  const context = contextOf(home, config, recall, tell);
+  const { profile, dryRun, interval } = config.now;
+  const started = { pid: process.pid, profile, dryRun, intervalMs: interval };
+  tell("daemon-started", undefined, { ...started, config: config.facts() });
   await settle(context);
   const daemon = new Daemon(context, options);
-  held.use(new ControlServer(home.root, (request) => answer(context, request), options.onTrouble));
+  const desk = new FrontDesk(context, config, options.onTrouble);
+  held.use(desk.onHangup());
+  held.use(new ControlServer(home.root, (request) => desk.answer(request), options.onTrouble));
   manager.ready(`guarding with the profile ${profile}`);
   const open = await daemon.run();
   manager.stopping();
@@ -66,27 +76,25 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   return open;
 }
 
-/** What a person asks of the guard. */
-function answer({ config, recall, tell }: GuardContext, request: ControlRequest): object {
-  if (request.ask === "status") {
-    const guests = [...recall.runs.values()].map(({ guest }) => guest);
-    return { pid: process.pid, profile: config.profile, dryRun: config.dryRun, guests };
-  }
-  const { kind, guest, data } = request.record;
-  tell(kind, guest === null ? undefined : { name: guest }, data);
-  return {};
-}
+type Guarding = {
+  readonly guard: GuestGuard;
+  /** Lets the guest go: it is not configured any more. */
+  readonly leave: AbortController;
+  readonly over: Promise<void>;
+};
 
 class Daemon {
   readonly #context: GuardContext;
   readonly #options: DaemonOptions;
-  readonly #guards = new Map<string, { guard: GuestGuard; over: Promise<void> }>();
+  readonly #guards = new Map<string, Guarding>();
   readonly #troubles = new Set<string>();
+  #config: Config;
   #open = 0;
 
   constructor(context: GuardContext, options: DaemonOptions) {
     this.#context = context;
     this.#options = options;
+    this.#config = context.config;
   }
 
   async run(): Promise<number> {
@@ -107,6 +115,7 @@ class Daemon {
   #meet(guests: readonly GuardedGuest[], first: boolean): void {
     const { recall, tell } = this.#context;
     const now = new Set(guests.map(({ run }) => run));
+    this.#letGo(now);
     for (const [run, { guest: name }] of first ? [...recall.runs] : []) {
       if (now.has(run)) continue;
       const facts = { run, ordered: null, how: "it ended, or is not configured any more" };
@@ -117,21 +126,37 @@ class Daemon {
     }
   }
 
+  /** Guests that the configuration does not name any more, since it was read anew. */
+  #letGo(now: ReadonlySet<string>): void {
+    const { config } = this.#context;
+    if (config === this.#config) return;
+    this.#config = config;
+    for (const [run, { guard, leave }] of this.#guards) {
+      if (!now.has(run) && stillRuns(guard.guest)) leave.abort();
+    }
+  }
+
   #begin(guest: GuardedGuest): void {
     const { recall, tell } = this.#context;
     const again = recall.runs.has(guest.run);
     const { run, identity } = guest;
     tell("guest-found", guest, { run, pid: identity.pid, again });
     const guard = new GuestGuard(this.#context, guest);
-    this.#guards.set(run, { guard, over: this.#guard(guard) });
+    const leave = new AbortController();
+    this.#guards.set(run, { guard, leave, over: this.#guard(guard, leave.signal) });
   }
 
-  async #guard(guard: GuestGuard): Promise<void> {
+  async #guard(guard: GuestGuard, left: AbortSignal): Promise<void> {
     const { signal, once, onTrouble } = this.#options;
+    const { run, name } = guard.guest;
     try {
-      await guard.run(signal, once);
+      await guard.run(AbortSignal.any([signal, left]), once);
       this.#open += guard.open;
       if (!stillRuns(guard.guest)) await guard.tellEnd();
+      else if (left.aborted) {
+        const how = "it is not configured any more";
+        this.#context.tell("guest-ended", { name }, { run, ordered: null, how });
+      }
     } catch (error) {
       onTrouble(`the guard of ${guard.guest.name} failed and begins anew: ${String(error)}`);
       await pauseUntil(LOOK_MS, signal);
@@ -161,8 +186,11 @@ class Daemon {
 }
 
 /** Reactions that an earlier kvmsec began and did not live to end. */
-async function settle({ tell }: GuardContext): Promise<void> {
+async function settle({ home, tell }: GuardContext): Promise<void> {
   try {
+    // Those who worked for a guard that was killed are about to end, and leave their jobs open.
+    const deadline = Date.now() + ENDING_MS;
+    while (jobsAtWork(home) > 0 && Date.now() < deadline) await sleep(50);
     const { settled } = await work({ work: "settle" });
     if (Array.isArray(settled) && settled.length > 0) {
       tell("alert", undefined, { settled });
@@ -191,11 +219,6 @@ function teller(
     }
     return true;
   };
-}
-
-/** One processor is left to the guests. */
-function newTurns(): Turns {
-  return new Turns(Math.max(1, availableParallelism() - 1));
 }
 
 function onlyOne(home: Home): Disposable {

@@ -1,26 +1,29 @@
-import { openSync, closeSync, fstatSync, readSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
-import { sharesOf } from "../checks/registry.ts";
-import type { Sweep } from "../checks/sweep.ts";
+import { closeSync, openSync } from "node:fs";
+import { checks as allChecks, sharesOf } from "../checks/registry.ts";
+import type { CheckResult, Sweep } from "../checks/sweep.ts";
 import { decide, matches } from "../policy/decide.ts";
 import type { Sighting } from "../policy/decide.ts";
-import { destructive } from "../policy/schema.ts";
+import { locateRam } from "../vm/guest-ram.ts";
+import { qemuProcess } from "../vm/qemu-process.ts";
+import { allowFor } from "./allow-for.ts";
 import { FindingLives } from "./finding-life.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { stillRuns } from "./guarded-guest.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
+import { tellEnd } from "./guest-end.ts";
+import { GuestHealth, stateResult } from "./guest-health.ts";
 import { MonitorWatch } from "./monitor-watch.ts";
 import { carryOut } from "./reactor.ts";
 import { ScannerProcess } from "./scanner-process.ts";
 import type { ScanResult } from "./scanner-process.ts";
+import type { LookOrder } from "./scanner.ts";
+import { scheduleOf, waitAfter } from "./schedule.ts";
+import type { Schedule } from "./schedule.ts";
+import { SweepCount } from "./sweep-count.ts";
 import { pauseUntil } from "./pause.ts";
 
 /** Sightings of one finding that are kept. */
 const KEPT_SIGHTINGS = 1000;
-const LOG_LINES = 20;
-const LOG_BYTES = 8192;
-/** What QEMU wrote to its monitor before it went may still be on its way through the event loop. */
-const LAST_WORDS_MS = 50;
 /** A finding that only one sweep saw is looked for again so soon. */
 const CONFIRM_MS = 1000;
 
@@ -32,7 +35,14 @@ export class GuestGuard implements Disposable {
   readonly #lives: FindingLives;
   readonly #since: Map<string, Date>;
   readonly #monitor: MonitorWatch | undefined;
+  readonly #health: GuestHealth;
+  readonly #count = new SweepCount();
+  /** The RAM's file, held open: it outlives a QEMU that dies, and what was in it is evidence. */
+  readonly #ram: number | undefined;
+  /** What each check said last. */
+  readonly #last = new Map<string, CheckResult>();
   #sightings: Sighting[] = [];
+  #cpuMs = 0;
   #told = "";
 
   constructor(context: GuardContext, guest: GuardedGuest) {
@@ -42,18 +52,13 @@ export class GuestGuard implements Disposable {
     this.#lives = new FindingLives(known?.lives.values());
     this.#since = new Map(known?.since);
     const { pid, startTime } = guest.identity;
-    const { liveness, sweepLimit } = context.config;
-    const order = {
-      pid,
-      startTime,
-      kernelFile: guest.kernelFile ?? null,
-      liveness: liveness.filter((rule) => matches(rule.guests, guest.name)),
-    };
-    this.#scanner = new ScannerProcess(order, sweepLimit);
+    this.#scanner = new ScannerProcess({ pid, startTime, kernelFile: guest.kernelFile ?? null });
+    this.#health = new GuestHealth(context.config.hang);
+    this.#ram = guest.vm === undefined ? undefined : openRam(pid);
     const { monitor } = guest;
     // After a reset another kernel boots, maybe elsewhere: what is known of this one means nothing.
     this.#monitor =
-      monitor === undefined ? undefined : new MonitorWatch(monitor, () => this.#scanner.reset());
+      monitor === undefined ? undefined : new MonitorWatch(monitor, () => this.#rebooted());
   }
 
   get open(): number {
@@ -67,14 +72,17 @@ export class GuestGuard implements Disposable {
     try {
       await this.#resume();
       while (!signal.aborted && this.#isThere()) {
-        const result = await this.#context.turns.take(() => this.#scanner.look());
+        const schedule = this.#schedule();
+        const order = this.#order(schedule);
+        const { turns } = this.#context;
+        const result = await turns.take(() => this.#scanner.look(order, schedule.sweepLimit));
         if (signal.aborted || !stillRuns(this.guest)) return;
-        if (result.ok) await this.#handle(result.sweep, result.release);
-        else this.#tellFailure(result);
+        await this.#take(result);
         if (once) return;
-        await pauseUntil(this.#waitMs(), signal, () => !this.#isThere());
+        await pauseUntil(this.#waitMs(schedule), signal, () => !this.#isThere());
       }
     } finally {
+      this.#tellCount(true);
       signal.removeEventListener("abort", stop);
     }
   }
@@ -85,28 +93,34 @@ export class GuestGuard implements Disposable {
     return stillRuns(this.guest);
   }
 
-  /** How the guest ended, put on record; whatever was not ordered is an alert. */
-  async tellEnd(): Promise<void> {
-    await sleep(LAST_WORDS_MS);
-    const { shutdown, panicked } = this.#monitor?.ending ?? {};
-    const heard = this.#monitor?.heard === true;
-    const own = this.#endedByGuard();
-    const ordered = own || (shutdown !== undefined && panicked !== true);
-    const how = own
-      ? "the guard ended it"
-      : panicked
-        ? "the guest's kernel panicked"
-        : (shutdown ??
-          (heard ? "QEMU ended without SHUTDOWN" : "QEMU ended; nobody heard its monitor"));
-    const facts = { run: this.guest.run, ordered, how };
-    const log = ordered ? {} : { log: lastLines(this.guest.log) };
-    this.#context.tell("guest-ended", this.guest, { ...facts, ...log });
-    if (!ordered) this.#context.tell("alert", this.guest, { ended: how, ...log });
+  /** How the guest ended, put on record; whatever was not ordered is an alert, and its remains are kept. */
+  tellEnd(): Promise<void> {
+    return tellEnd(this.#context, this.guest, this.#monitor, this.#ram);
   }
 
   [Symbol.dispose](): void {
     this.#scanner[Symbol.dispose]();
     this.#monitor?.[Symbol.dispose]();
+    if (this.#ram !== undefined) closeSync(this.#ram);
+  }
+
+  #rebooted(): void {
+    this.#scanner.reset();
+    this.#context.tell("guest-state", this.guest, { run: this.guest.run, state: "rebooted" });
+  }
+
+  #schedule(): Schedule {
+    return scheduleOf(this.#context.config, this.guest.name);
+  }
+
+  #order({ budget, interval, seldom }: Schedule): LookOrder {
+    const { liveness, allow } = this.#context.config;
+    const must = this.#unsure().map(({ check }) => check);
+    return {
+      liveness: liveness.filter((rule) => matches(rule.guests, this.guest.name)),
+      allow: allowFor(allow, this.guest.name),
+      turn: { must, budgetMs: budget * interval, seldomMs: seldom },
+    };
   }
 
   /** What an earlier guard decided and did not live to do. */
@@ -118,8 +132,33 @@ export class GuestGuard implements Disposable {
     }
   }
 
-  async #handle(sweep: Sweep, release: string | null): Promise<void> {
-    this.#tellCoverage(sweep, release);
+  async #take(result: ScanResult): Promise<void> {
+    const at = new Date();
+    const status = await this.#monitor?.status();
+    const tick = result.ok ? result.tick : Number.NaN;
+    const { changed, finding } = this.#health.judge({ at, status, tick });
+    if (changed !== undefined) {
+      this.#context.tell("guest-state", this.guest, { run: this.guest.run, state: changed });
+    }
+    if (result.ok) {
+      this.#cpuMs = result.cpuMs;
+      this.#count.add(result.cpuMs, result.sweep.durationMs);
+      this.#tellCoverage(result.sweep, result.release);
+    } else {
+      this.#count.addFailed();
+      this.#tellFailure(result);
+    }
+    this.#tellCount(false);
+    const seen: Sweep = result.ok ? result.sweep : { ...NOTHING, startedAt: at };
+    const state = status === undefined ? [] : [stateResult(finding)];
+    await this.#handle({
+      ...seen,
+      checks: [...seen.checks, ...state],
+      findings: [...seen.findings, ...(finding === undefined ? [] : [finding])],
+    });
+  }
+
+  async #handle(sweep: Sweep): Promise<void> {
     for (const { event, at, finding } of this.#lives.update(sweep)) {
       if (event === "new" || event === "reopened") this.#since.set(finding.id, at);
       this.#context.tell("finding", this.guest, { run: this.guest.run, event, at, finding });
@@ -159,16 +198,21 @@ export class GuestGuard implements Disposable {
     }
   }
 
-  /** Told when it changes: what could not be looked at is never silently clean. */
-  #tellCoverage({ checks, durationMs }: Sweep, release: string | null): void {
-    const unseen = checks.filter(({ status }) => status === "skipped" || status === "error");
+  /** Told when it changes: what could not be looked at is never silently clean, nor what is allowed. */
+  #tellCoverage({ checks, durationMs, allowed }: Sweep, release: string | null): void {
+    for (const result of checks) this.#last.set(result.id, result);
+    const known = [...this.#last.values()];
+    const unseen = known.filter(({ status }) => status === "skipped" || status === "error");
+    const waived = allowed.map(({ by, finding }) => ({ id: finding.id, by }));
     const facts = {
-      checks: checks.length,
+      checks: known.length,
       unseen: unseen.map(({ id, reason }) => ({ id, reason: reason ?? null })),
       kernel: release,
+      // Of a look that left checks out nothing is known about what they allow.
+      ...(checks.length < allChecks.length ? {} : { allowed: waived }),
     };
-    const key = JSON.stringify([facts.checks, unseen.map(({ id }) => id), release]);
-    if (key === this.#told) return;
+    const key = JSON.stringify([facts.checks, unseen.map(({ id }) => id), release, facts.allowed]);
+    if (key === this.#told || (facts.allowed === undefined && this.#told !== "")) return;
     this.#told = key;
     this.#context.tell("watching", this.guest, { run: this.guest.run, durationMs, ...facts });
   }
@@ -180,42 +224,35 @@ export class GuestGuard implements Disposable {
     this.#told = code;
   }
 
-  /** Whether one of the guard's own reactions was to end this run, and did. */
-  #endedByGuard(): boolean {
-    return this.#context.recall.decisions.some(
-      ({ decision, done }) =>
-        decision.run === this.guest.run && [...destructive].some((one) => done.has(one)),
-    );
+  #tellCount(atEnd: boolean): void {
+    const counted = this.#count.take(atEnd);
+    if (counted === undefined) return;
+    this.#context.tell("sweeps", this.guest, { run: this.guest.run, ...counted });
   }
 
-  #isUnsure(): boolean {
+  /** Open findings that only one sweep saw. */
+  #unsure() {
     const seen = (id: string): number => this.#sightings.filter((one) => one.id === id).length;
-    return this.#lives.open.some(({ id }) => seen(id) === 1);
+    return this.#lives.open.filter(({ id }) => seen(id) === 1);
   }
 
-  #waitMs(): number {
-    const { interval, jitter } = this.#context.config;
-    const chance = 1 + jitter * (2 * Math.random() - 1);
+  #waitMs(schedule: Schedule): number {
     const { backOffMs } = this.#scanner;
     if (backOffMs > 0) return backOffMs;
-    return this.#isUnsure() ? Math.min(CONFIRM_MS, interval) : interval * chance;
+    if (this.#unsure().length > 0) return Math.min(CONFIRM_MS, schedule.interval);
+    return waitAfter(schedule, this.#cpuMs);
   }
 }
 
-/** The end of a file, for people who want to know why. */
-function lastLines(path: string | undefined): string[] {
-  if (path === undefined) return [];
+/** A look that came to nothing. */
+const NOTHING = { durationMs: 0, checks: [], findings: [], allowed: [] } as const;
+
+function openRam(pid: number): number | undefined {
   try {
-    const fd = openSync(path, "r");
-    try {
-      const { size } = fstatSync(fd);
-      const bytes = Buffer.alloc(Math.min(size, LOG_BYTES));
-      readSync(fd, bytes, 0, bytes.length, size - bytes.length);
-      return bytes.toString("utf8").trimEnd().split("\n").slice(-LOG_LINES);
-    } finally {
-      closeSync(fd);
-    }
+    const qemu = qemuProcess(pid);
+    const path = qemu === undefined ? undefined : locateRam(qemu).path;
+    return path === undefined ? undefined : openSync(path, "r");
   } catch {
-    return [];
+    return undefined;
   }
 }

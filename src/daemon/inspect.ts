@@ -1,6 +1,7 @@
 import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import type { CheckResult } from "../checks/sweep.ts";
+import { allowedIfKnown } from "./allow-for.ts";
 import { KvmsecError } from "../base/errors.ts";
 import type { Inspection } from "../response/inspection.ts";
 import type { Guest } from "../vm/guest.ts";
@@ -27,7 +28,7 @@ export async function inspect(guest: Guest, kernelFile?: string): Promise<Inspec
 /** The same, for one who looks again and again and keeps what was learned of the kernel's file. */
 export async function inspectWith(guest: Guest, files: KernelFiles): Promise<Inspection> {
   const processors = await readProcessors(guest);
-  const result = sweep(guest.kernel, checks, { ...files, ...processors });
+  const result = sweep(guest.kernel, checks, { ...files, ...processors }, allowedIfKnown(guest));
   guest.requireAlive();
   const titles = result.findings.map(({ title }) => title);
   const missed = result.checks.filter(({ id, status }) => DECISIVE.has(id) && status !== "pass");

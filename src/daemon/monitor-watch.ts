@@ -1,5 +1,7 @@
 import { connectQmp } from "../qmp/connection.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
+import { qmpErrorCodes } from "../qmp/errors.ts";
+import { systemCode } from "../base/errors.ts";
 
 /** What QEMU itself said about the guest's end. */
 export type Ending = {
@@ -7,6 +9,9 @@ export type Ending = {
   readonly shutdown: string | undefined;
   readonly panicked: boolean;
 };
+
+/** QEMU's main loop may be busy with a snapshot so long; then it is silent. */
+const ANSWER_MS = 5000;
 
 /** Listens at a guest's monitor as long as it is there. Another who holds it is waited for. */
 export class MonitorWatch implements Disposable {
@@ -50,6 +55,21 @@ export class MonitorWatch implements Disposable {
       // It serves somebody else now, or is gone: the next call tries again.
     } finally {
       this.#busy = false;
+    }
+  }
+
+  /** QEMU's word for how the guest is; `silent` without an answer, undefined where nobody listens. */
+  async status(): Promise<string | undefined> {
+    if (this.#connection === undefined) return undefined;
+    try {
+      const { status } = await this.#connection.execute(
+        "query-status",
+        {},
+        { timeoutMs: ANSWER_MS },
+      );
+      return status;
+    } catch (error) {
+      return systemCode(error) === qmpErrorCodes.timeout ? "silent" : undefined;
     }
   }
 

@@ -2,9 +2,12 @@ import { KvmsecError } from "../base/errors.ts";
 import { capture } from "../response/capture.ts";
 import { controlGuest, lockGuest, monitorOf } from "../response/guest-control.ts";
 import { settlePending } from "../response/pending.ts";
+import { keepEnd } from "../response/keep-end.ts";
 import { respond } from "../response/respond.ts";
 import { restore } from "../response/restore.ts";
 import { startVm, stopVm } from "../vm/guest-vm.ts";
+import { withVm } from "../vm/vm-lock.ts";
+import type { StartOptions } from "../vm/vm-start.ts";
 import { openHome } from "../vm/home.ts";
 import type { Home } from "../vm/home.ts";
 import { inspect } from "./inspect.ts";
@@ -14,7 +17,13 @@ export type WorkOrder =
   | { readonly work: "settle" }
   | { readonly work: "capture"; readonly target: string; readonly folder: string }
   | { readonly work: "restore" | "restart"; readonly vm: string }
-  | { readonly work: "shutdown"; readonly target: string; readonly vm: string | null };
+  | { readonly work: "shutdown"; readonly target: string; readonly vm: string | null }
+  | {
+      readonly work: "keep-end";
+      readonly vm: string;
+      readonly ram: string | null;
+      readonly evidence: string | null;
+    };
 
 export type WorkAnswer =
   | { readonly ok: true; readonly outcome: Readonly<Record<string, unknown>> }
@@ -54,12 +63,28 @@ async function carryOut(home: Home, asked: WorkOrder): Promise<Readonly<Record<s
     }
     case "restart": {
       const { job } = await respond(home, asked.vm, "kill");
-      const { pid } = await startVm(asked.vm, {}, home);
+      const keepRemains: StartOptions["keepRemains"] = (config, paths) =>
+        keepEnd(home, config, paths);
+      const { pid } = await startVm(asked.vm, { keepRemains }, home);
       return { job, pid };
     }
+    case "keep-end":
+      return keep(home, asked);
     case "shutdown":
       return shutDown(home, asked.target, asked.vm);
   }
+}
+
+/** What an abnormal end left, unless somebody else has kept it or started the VM anew. */
+async function keep(
+  home: Home,
+  { vm, ram, evidence }: WorkOrder & { readonly work: "keep-end" },
+): Promise<{ [key: string]: unknown }> {
+  const options = { ram: ram ?? undefined, evidence: evidence ?? undefined };
+  const kept = await withVm(home, vm, "keeping what is left of it", (config, paths) =>
+    keepEnd(home, config, paths, options),
+  );
+  return { folder: null, ...kept };
 }
 
 /** A VM of ours is waited for; another's guest is asked, and what it does is its own matter. */

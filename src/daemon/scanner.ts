@@ -1,10 +1,13 @@
 import { KvmsecError } from "../base/errors.ts";
+import type { AllowEntry } from "../checks/allow-list.ts";
 import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
 import type { KernelFiles } from "../files/kernel-files.ts";
 import { readProcessors } from "../vm/processors.ts";
+import { CheckTurns } from "./check-turns.ts";
+import type { Turn } from "./check-turns.ts";
 import type { LivenessRule } from "./config.ts";
 import { filesOf } from "./inspect.ts";
 import { lookForLife } from "./liveness.ts";
@@ -15,7 +18,13 @@ export type ScannerOrder = {
   readonly pid: number;
   readonly startTime: number;
   readonly kernelFile: string | null;
+};
+
+/** What a look is to hold. */
+export type LookOrder = {
   readonly liveness: readonly LivenessRule[];
+  readonly allow: readonly AllowEntry[];
+  readonly turn: Turn;
 };
 
 /** How long the kernel's banner may be. */
@@ -27,14 +36,14 @@ const MAX_BANNER = 512;
 const order = JSON.parse(process.argv[2] ?? "null") as ScannerOrder;
 process.on("disconnect", () => process.exit(0));
 let scanner: Scanner | undefined;
-process.on("message", () => {
-  void answer().then((message) => process.send?.(message));
+process.on("message", (asked) => {
+  void answer(asked as LookOrder).then((message) => process.send?.(message));
 });
 
-async function answer(): Promise<ScannerAnswer> {
+async function answer(asked: LookOrder): Promise<ScannerAnswer> {
   try {
     scanner ??= await Scanner.open(order);
-    return { ok: true, ...(await scanner.look()) };
+    return { ok: true, ...(await scanner.look(asked)) };
   } catch (error) {
     const code = error instanceof KvmsecError ? error.code : "KVMSEC_INTERNAL";
     return { ok: false, code, message: error instanceof Error ? error.message : String(error) };
@@ -46,6 +55,7 @@ class Scanner {
   readonly #guest: Guest;
   readonly #files: KernelFiles;
   readonly #boot: string;
+  readonly #turns = new CheckTurns();
 
   private constructor(guest: Guest, files: KernelFiles) {
     this.#guest = guest;
@@ -62,17 +72,26 @@ class Scanner {
   }
 
   /** One sweep. What was seen while the guest went away or booted anew counts for nothing. */
-  async look(): Promise<SweepAnswer> {
+  async look({ liveness, allow, turn }: LookOrder): Promise<SweepAnswer> {
     const guest = this.#guest;
+    const before = process.cpuUsage();
     this.#mustBeTheSame();
-    const seen = sweep(guest.kernel, checks, { ...this.#files, ...(await readProcessors(guest)) });
-    const life = order.liveness.length > 0 ? lookForLife(guest.kernel, order.liveness) : undefined;
+    const due = this.#turns.choose(checks, Date.now(), turn);
+    const host = { ...this.#files, ...(await readProcessors(guest)) };
+    const seen = sweep(guest.kernel, due, host, allow);
+    const life = liveness.length > 0 ? lookForLife(guest.kernel, liveness) : undefined;
     this.#mustBeTheSame();
+    this.#turns.ran(seen.checks, Date.now());
+    const { user, system } = process.cpuUsage(before);
     return {
       startedAt: seen.startedAt.toISOString(),
       durationMs: seen.durationMs,
+      cpuMs: (user + system) / 1000,
+      // Its low half is enough to see it move.
+      tick: guest.kernel.space.u32(guest.kernel.symbol("jiffies_64")),
       checks: [...seen.checks, ...(life === undefined ? [] : [life.result])],
       findings: [...seen.findings, ...(life?.findings ?? [])],
+      allowed: seen.allowed,
       release: guest.kernel.space.string(guest.kernel.symbol("linux_banner"), MAX_BANNER) ?? null,
     };
   }

@@ -15,20 +15,31 @@ export function loadYaml<Schema extends z.ZodType>(
   text: string,
   source: string,
 ): z.output<Schema> {
+  const read = schema.safeParse(parseYaml(text, source));
+  if (read.success) return read.data;
+  throw invalidConfig(source, read.error.issues);
+}
+
+/** What a YAML text holds, whatever its shape. Throws KVMSEC_CONFIG_INVALID. */
+export function parseYaml(text: string, source: string): unknown {
   if (text.length > MAX_TEXT) throw invalid(source, ["it is longer than 1 MiB"]);
   const document = parseDocument(text, { prettyErrors: true });
   if (document.errors.length > 0) throw invalid(source, document.errors.map(firstLine));
-  let value: unknown;
   try {
-    value = document.toJS({ maxAliasCount: MAX_ALIASES });
+    return document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {};
   } catch (error) {
     throw invalid(source, [String(error)]);
   }
-  const read = schema.safeParse(value ?? {});
-  if (read.success) return read.data;
-  throw invalid(
+}
+
+/** The error that names each place that does not fit. */
+export function invalidConfig(
+  source: string,
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+) {
+  return invalid(
     source,
-    read.error.issues.map(({ path, message }) =>
+    issues.map(({ path, message }) =>
       path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`,
     ),
   );

@@ -75,9 +75,20 @@ export async function runJob<Result>(
   }
 }
 
+type OpenJob = PendingJob & { readonly worker: ProcessIdentity };
+
 /** Jobs that were cut short, the oldest first. */
 export function pendingJobs(home: Home): PendingJob[] {
-  const open = new Map<string, PendingJob & { worker: ProcessIdentity }>();
+  return openJobs(home).filter(({ worker }) => !isRunning(worker));
+}
+
+/** How many jobs somebody is at. */
+export function jobsAtWork(home: Home): number {
+  return openJobs(home).filter(({ worker }) => isRunning(worker)).length;
+}
+
+function openJobs(home: Home): OpenJob[] {
+  const open = new Map<string, OpenJob>();
   for (const { kind, job, data } of new Journal(home).read()) {
     if (kind === "begin") {
       const { action, target, worker, ...rest } = data as JournalEntry["data"] & {
@@ -94,7 +105,7 @@ export function pendingJobs(home: Home): PendingJob[] {
       open.set(job, { ...before, steps: [...before.steps, { name, data: rest }] });
     }
   }
-  return [...open.values()].filter(({ worker }) => !isRunning(worker));
+  return [...open.values()];
 }
 
 /** Closes a job that was cut short. */

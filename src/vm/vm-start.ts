@@ -24,6 +24,8 @@ const NEEDED_ROOM = 128 * 1024 ** 2;
 export type StartOptions = {
   /** Told when a stage begins. */
   readonly onStage?: (text: string) => void;
+  /** Called under the VM's lock before what its last run left is cleared away. */
+  readonly keepRemains?: (config: VmConfig, paths: VmPaths) => Promise<unknown>;
 };
 
 /**
@@ -44,6 +46,7 @@ export function startVm(
     onStage("choosing the accelerator");
     const accelerator = await chooseAccelerator(config);
     onStage(`starting QEMU under ${accelerator.accelerator.toUpperCase()}`);
+    await options.keepRemains?.(config, paths);
     clearRemains(paths, config);
     try {
       return await launch(config, image, paths, accelerator);

@@ -29,13 +29,24 @@ class Guard {
   #child: ChildProcess | undefined;
   #said = "";
 
+  readonly #target: string;
+
   constructor(target: string) {
+    this.#target = target;
+    this.configure();
+  }
+
+  /** Writes the configuration; more lines may follow. */
+  configure(...more: readonly string[]): void {
     const lines = [
       "profile: strict",
       "vms: false",
-      `targets: ["${target}"]`,
+      `targets: ["${this.#target}"]`,
       "interval: 1s",
+      // Every check in every look: a machine under load makes each of them look costly.
+      "budget: 1",
       "liveness: [{name: sleeper, comm: sleep, cmdline: 'sleep 86400'}]",
+      ...more,
     ];
     writeFileSync(this.#config, `${lines.join("\n")}\n`);
   }
@@ -147,6 +158,52 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
     assert.equal(await runs(), true);
   });
 
+  await t.test("a new configuration is taken at once, a broken one is not", async () => {
+    const before = guard.last;
+    guard.configure("dryRun: true");
+    process.kill(guard.pid, "SIGHUP");
+    const { data } = await guard.until(is("config-loaded"), before);
+    assert.deepEqual(data["changed"], ["dryRun"]);
+    guard.configure("dryRun: perhaps");
+    assert.equal(refusal(await kvmsec(guard.home, "config", "reload")), "3 KVMSEC_CONFIG_INVALID");
+    await guard.until(is("config-rejected"), before);
+    guard.configure();
+    const { status } = await kvmsec(guard.home, "config", "reload");
+    assert.equal(status, 0);
+    assert.equal(guard.events().filter(is("config-loaded")).length, 2);
+  });
+
+  await t.test(
+    "the life of a finding can be asked for, and a person can acknowledge it",
+    async () => {
+      const listed = await kvmsec(guard.home, "findings", "--all", "--json");
+      const { findings } = JSON.parse(listed.stdout) as {
+        findings: { id: string; state: string; finding: { check: string } }[];
+      };
+      const life = findings.find(({ finding }) => finding.check === "liveness");
+      assert.equal(life?.state, "resolved");
+      assert.equal(
+        refusal(await kvmsec(guard.home, "findings", "ack", life.id, "--note", "late")),
+        "2 KVMSEC_FINDING_RESOLVED",
+      );
+      const before = guard.last;
+      await guest.run("kill $(pidof sleep)");
+      await guard.until(about("liveness", "reopened"), before);
+      const note = ["--note", "replaced by hand", "--by", "ops"];
+      assert.equal((await kvmsec(guard.home, "findings", "ack", life.id, ...note)).status, 0);
+      const { data } = await guard.until(is("finding-acknowledged"), before);
+      assert.deepEqual([data["by"], data["note"]], ["ops", "replaced by hand"]);
+      assert.equal((await kvmsec(guard.home, "findings")).status, 0);
+      await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
+      await guard.until(about("liveness", "resolved"), before);
+      const shown = await kvmsec(guard.home, "findings", "show", life.id, "--json");
+      const [one] = (JSON.parse(shown.stdout) as { findings: { life: { event: string }[] }[] })
+        .findings;
+      const events = one?.life.map(({ event }) => event).filter((event) => event !== "persisting");
+      assert.deepEqual(events, ["new", "resolved", "reopened", "acknowledged", "resolved"]);
+    },
+  );
+
   using attached = await attach(target);
   using editor = new RamEditor(guest, attached.kernel);
   await t.test(
@@ -178,7 +235,8 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
     const told = guard.events().slice(before);
     assert.deepEqual(
       told.map(({ kind }) => kind),
-      ["daemon-started", "guest-found", "watching", "daemon-stopped"],
+      ["daemon-started", "guest-found", "watching", "sweeps", "daemon-stopped"],
+      JSON.stringify(told.filter(is("finding"))),
     );
     assert.deepEqual([guard.done("freeze"), guard.done("capture")], [1, 1]);
     const verified = await kvmsec(guard.home, "events", "--verify", "--json");

@@ -1,7 +1,9 @@
 import { exitStatus, usageError } from "../../base/errors.ts";
 import type { ExitStatus } from "../../base/errors.ts";
 import { sweep } from "../../checks/sweep.ts";
+import type { AllowedFinding } from "../../checks/allow-list.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
+import { allowedOn } from "../../daemon/allow-for.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions } from "../../files/kernel-files.ts";
 import { readProcessors } from "../../vm/processors.ts";
@@ -12,6 +14,7 @@ import type { CommandIo, CommandModule } from "../command.ts";
 import { fileOptions } from "../file-options.ts";
 import { durationText, outputColours, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
+import { printable } from "../text.ts";
 import { attachWith, documentHead, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
 
@@ -19,12 +22,17 @@ type Options = ViewOptions &
   CheckSelection &
   FileOptions & {
     readonly list?: boolean;
+    readonly config?: string;
   };
 
 /** `kvmsec check`: one full sweep; exit status 1 where something is wrong, 4 where not all was seen. */
 export const define: CommandModule["define"] = (command, io) => {
   fileOptions(selectionOptions(targetArgument(command, true)))
     .option("--list", "list the checks instead")
+    .option(
+      "--config <file>",
+      "whose allow-list holds (default: $KVMSEC_CONFIG, else guard.yaml of the home)",
+    )
     .option("--json", "one JSON document")
     .action(async (target: string | undefined, options: Options) => {
       if (options.list === true) return list(io, options);
@@ -34,7 +42,12 @@ export const define: CommandModule["define"] = (command, io) => {
       using guest = await attachWith(target, options);
       const files = findKernelFiles(guest, options);
       const processors = await readProcessors(guest);
-      const result = sweep(guest.kernel, chosenChecks(options), { ...files, ...processors });
+      const result = sweep(
+        guest.kernel,
+        chosenChecks(options),
+        { ...files, ...processors },
+        allowedOn(guest, options.config),
+      );
       guest.requireAlive();
       if (options.json === true) {
         await writeDocument(io, "kvmsec.check/1", { ...documentHead(guest), ...json(result) });
@@ -51,12 +64,13 @@ export function statusOf({ checks: results, findings }: Sweep): ExitStatus {
   return results.every(({ status }) => status === "pass") ? exitStatus.clean : exitStatus.partial;
 }
 
-function json({ startedAt, durationMs, checks: results, findings }: Sweep): object {
+function json({ startedAt, durationMs, checks: results, findings, allowed }: Sweep): object {
   return {
     startedAt,
     durationMs,
     checks: results.map((result) => ({ ...result, reason: result.reason ?? null })),
     findings,
+    allowed,
   };
 }
 
@@ -83,9 +97,17 @@ async function show(io: CommandIo, result: Sweep): Promise<void> {
   for (const finding of result.findings) {
     await write(io.stdout, `\n${describeFinding(finding, outputColours(io)).join("\n")}\n`);
   }
+  for (const one of result.allowed) await write(io.stdout, `\n${allowedText(one)}\n`);
   const seen = result.checks.filter(({ status }) => status === "pass" || status === "fail").length;
-  const summary = `${result.findings.length} findings, ${seen} of ${result.checks.length} checks ran to the end, ${durationText(result.durationMs)}`;
+  const waived = result.allowed.length === 0 ? "" : `${result.allowed.length} allowed, `;
+  const summary = `${result.findings.length} findings, ${waived}${seen} of ${result.checks.length} checks ran to the end, ${durationText(result.durationMs)}`;
   await write(io.stdout, `\n${summary}\n`);
+}
+
+/** What the configuration allows is shown, with the entry that does. */
+export function allowedText({ by, reason, finding }: AllowedFinding): string {
+  const { severity, title, id } = finding;
+  return printable(`ALLOWED by ${by} (${reason}): ${severity} ${title} ${id}`);
 }
 
 async function list(io: CommandIo, options: Options): Promise<void> {

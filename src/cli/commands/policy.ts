@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { sharesOf } from "../../checks/registry.ts";
-import { loadConfig } from "../../daemon/config.ts";
+import { loadConfig } from "../../daemon/load-config.ts";
 import { decide } from "../../policy/decide.ts";
 import { loadYaml } from "../../policy/load.ts";
 import { confidences, severities } from "../../policy/schema.ts";

@@ -1,6 +1,8 @@
+import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { exitStatus } from "../../base/errors.ts";
-import { loadConfig } from "../../daemon/config.ts";
+import { readConfig } from "../../daemon/load-config.ts";
+import type { LoadedConfig } from "../../daemon/load-config.ts";
 import { runDaemon } from "../../daemon/daemon.ts";
 import { openHome } from "../../vm/home.ts";
 import type { CommandModule } from "../command.ts";
@@ -18,17 +20,20 @@ type Options = {
 /** `kvmsec serve`: the guard, until it is stopped. */
 export const define: CommandModule["define"] = (command, io) => {
   command
-    .option("--config <file>", "YAML; kvmsec config schema says what may stand in it")
+    .option(
+      "--config <file>",
+      "YAML, with FILE.d/*.yaml beside it (default: $KVMSEC_CONFIG, else guard.yaml of the home)",
+    )
     .option("--once", "one sweep of each guest and what follows from it, then leave")
     .option("--interval <seconds>", "from the end of one sweep to the next", seconds)
     .option("--json", "one JSON object a line, as in the event log")
     .action(async (options: Options) => {
-      const given = loadConfig(options.config);
-      const interval = options.interval ?? given.interval;
-      using interruption = onInterrupt();
+      // Those who work for the guard read the same.
+      if (options.config !== undefined) process.env["KVMSEC_CONFIG"] = resolve(options.config);
+      using interruption = onInterrupt(process.stdin.isTTY ? undefined : ["SIGINT", "SIGTERM"]);
       const open = await runDaemon({
         home: openHome(),
-        config: { ...given, interval },
+        load: () => loadWith(options),
         once: options.once === true,
         signal: interruption.signal,
         onEvent: (event) =>
@@ -38,6 +43,12 @@ export const define: CommandModule["define"] = (command, io) => {
       if (options.once === true) io.exit(open > 0 ? exitStatus.findings : exitStatus.clean);
     });
 };
+
+/** The configuration, with what the command line says instead of it. */
+function loadWith({ config: path, interval }: Options): LoadedConfig {
+  const { config, files } = readConfig(path);
+  return { files, config: interval === undefined ? config : { ...config, interval } };
+}
 
 function seconds(text: string): number {
   const value = Number(text);

@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { openConsole, waitForLogin } from "../../vm/console-link.ts";
 import { createVm, openVm, startVm } from "../../vm/guest-vm.ts";
+import { keepEnd } from "../../response/keep-end.ts";
 import { openHome } from "../../vm/home.ts";
 import type { Home } from "../../vm/home.ts";
 import { parseSize } from "../../vm/size.ts";
@@ -116,7 +117,11 @@ async function startAndTell(
   shown: StageProgress,
 ): Promise<void> {
   const began = performance.now();
-  const run = await startVm(name, { onStage: shown.step }, home);
+  const run = await startVm(
+    name,
+    { onStage: shown.step, keepRemains: (config, paths) => keepEnd(home, config, paths) },
+    home,
+  );
   if (options.wait === true) {
     shown.step("booting");
     using link = await openConsole(openVm(name, home), home);

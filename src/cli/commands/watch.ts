@@ -2,6 +2,8 @@ import { InvalidArgumentError } from "commander";
 import { exitStatus } from "../../base/errors.ts";
 import { sweep } from "../../checks/sweep.ts";
 import type { Sweep } from "../../checks/sweep.ts";
+import { allowedOn } from "../../daemon/allow-for.ts";
+import { allowedText } from "./check.ts";
 import { FindingLives } from "../../daemon/finding-life.ts";
 import type { FindingEvent } from "../../daemon/finding-life.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
@@ -22,6 +24,7 @@ type Options = Omit<ViewOptions, "watch"> &
   FileOptions & {
     readonly interval: number;
     readonly count?: number;
+    readonly config?: string;
   };
 
 /** `kvmsec watch`: sweeps until it is stopped, and tells each finding when it comes and goes. */
@@ -29,19 +32,29 @@ export const define: CommandModule["define"] = (command, io) => {
   fileOptions(selectionOptions(targetArgument(command)))
     .option("--interval <seconds>", "from the end of one sweep to the next", positive, 1)
     .option("--count <sweeps>", "leave after so many sweeps", positive)
+    .option(
+      "--config <file>",
+      "whose allow-list holds (default: $KVMSEC_CONFIG, else guard.yaml of the home)",
+    )
     .option("--json", "one JSON object a line")
     .action(async (target: string, options: Options) => {
       using guest = await attachWith(target, options);
       using interruption = onInterrupt();
       const files = findKernelFiles(guest, options);
       const chosen = chosenChecks(options);
+      const allow = allowedOn(guest, options.config);
       const lives = new FindingLives();
       const left = options.count ?? Number.POSITIVE_INFINITY;
       for (let done = 0; done < left && !interruption.signal.aborted; done++) {
         if (done > 0) await pause(options.interval * 1000, interruption.signal);
         if (interruption.signal.aborted) break;
         guest.requireAlive();
-        const look = sweep(guest.kernel, chosen, { ...files, ...(await readProcessors(guest)) });
+        const look = sweep(
+          guest.kernel,
+          chosen,
+          { ...files, ...(await readProcessors(guest)) },
+          allow,
+        );
         guest.requireAlive();
         await tell(io, options, target, look, changes(lives, look), done === 0);
       }
@@ -82,19 +95,20 @@ async function tell(
   }
 }
 
-function brief({ startedAt, durationMs, checks }: Sweep): object {
+function brief({ startedAt, durationMs, checks, allowed }: Sweep): object {
   const unseen = checks.filter(({ status }) => status === "skipped" || status === "error");
   return {
     at: startedAt,
     durationMs,
     checks: checks.length,
     unseen: unseen.map(({ id, reason }) => ({ id, reason: reason ?? null })),
+    allowed: allowed.map(({ by, finding }) => ({ by, id: finding.id, title: finding.title })),
   };
 }
 
-function opening({ checks, durationMs }: Sweep): string {
+function opening({ checks, durationMs, allowed }: Sweep): string {
   const unseen = checks.filter(({ status }) => status === "skipped" || status === "error");
   const lines = unseen.map(({ id, reason }) => `  not looked at: ${id} (${reason ?? "?"})`);
   const head = `Watching with ${checks.length - unseen.length} of ${checks.length} checks; the first sweep took ${durationText(durationMs)}. Ctrl-C leaves.`;
-  return [head, ...lines].join("\n");
+  return [head, ...lines, ...allowed.map((one) => `  ${allowedText(one)}`)].join("\n");
 }

@@ -13,7 +13,13 @@ function finding(id: string): Finding {
 function look(ids: readonly string[], status: CheckStatus, reason?: string): Sweep {
   const coverage = { looked: 1, of: 1 };
   const check = { id: "syscall-table", status, findings: ids, durationMs: 1, coverage, reason };
-  return { startedAt: new Date(0), durationMs: 1, checks: [check], findings: ids.map(finding) };
+  return {
+    startedAt: new Date(0),
+    durationMs: 1,
+    checks: [check],
+    findings: ids.map(finding),
+    allowed: [],
+  };
 }
 
 function told(lives: FindingLives, sweep: Sweep): string[] {
