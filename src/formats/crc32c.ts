@@ -1,4 +1,4 @@
-/** CRC-32C (Castagnoli, RFC 3720 appendix B.4), which the snappy framing format checks chunks with. */
+/** CRC-32C (Castagnoli, RFC 3720 appendix B.4), which snappy frames and ext4 metadata are checked with. */
 
 const POLYNOMIAL = 0x82f63b78;
 const SLICES = 8;
@@ -18,10 +18,15 @@ function buildTables(): Uint32Array {
   return built;
 }
 
-/** CRC-32C of `bytes`, eight of them a step. */
+/** CRC-32C of `bytes`. */
 export function crc32c(bytes: Uint8Array): number {
+  return (continueCrc32c(0xffffffff, bytes) ^ 0xffffffff) >>> 0;
+}
+
+/** Goes on from `start` over `bytes`, eight of them a step, inverting neither (the kernel's crc32c_le). */
+export function continueCrc32c(start: number, bytes: Uint8Array): number {
   const t = tables;
-  let crc = 0xffffffff;
+  let crc = start;
   let at = 0;
   for (const stop = bytes.length - 7; at < stop; at += SLICES) {
     crc ^= bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
@@ -36,7 +41,7 @@ export function crc32c(bytes: Uint8Array): number {
       t[bytes[at + 7]];
   }
   for (; at < bytes.length; at++) crc = (crc >>> 8) ^ t[(crc ^ bytes[at]) & 0xff];
-  return (crc ^ 0xffffffff) >>> 0;
+  return crc >>> 0;
 }
 
 /** The form in which the snappy framing format stores it (framing_format.txt, section 3). */
