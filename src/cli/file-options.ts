@@ -4,5 +4,10 @@ import type { Command } from "commander";
 export function fileOptions(command: Command): Command {
   return command
     .option("--kernel-file <file>", "the vmlinuz or vmlinux that the guest booted")
-    .option("--modules-dir <folder>", "the modules of its kernel, as /lib/modules/RELEASE");
+    .option("--modules-dir <folder>", "the modules of its kernel, as /lib/modules/RELEASE")
+    .option(
+      "--disk <image>",
+      "an image of the guest's disk, for dumps; again for each",
+      (path: string, before: readonly string[] = []) => [...before, path],
+    );
 }

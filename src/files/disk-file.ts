@@ -7,6 +7,7 @@ import type { DiskBytes } from "../formats/disk/disk-bytes.ts";
  * advisory (fcntl(2)) and are neither taken nor asked for: its writer is not disturbed.
  */
 export class DiskFile implements DiskBytes, Disposable {
+  /** Its name, for people. */
   readonly path: string;
   readonly size: number;
   /** Device and inode: which file it is, whatever its name. */
@@ -21,10 +22,10 @@ export class DiskFile implements DiskBytes, Disposable {
   }
 
   /** Throws what open(2) and fstat(2) say. */
-  static open(path: string): DiskFile {
+  static open(path: string, name = path): DiskFile {
     const fd = openSync(path, "r");
     try {
-      return new DiskFile(path, fd, fstatSync(fd));
+      return new DiskFile(name, fd, fstatSync(fd));
     } catch (error) {
       closeSync(fd);
       throw error;

@@ -1,43 +1,101 @@
 import { allElfNotes, gnuBuildId, parseElf } from "../formats/elf.ts";
 import { unpackFile } from "../formats/unpack.ts";
-import type { FindModuleFile, ModuleFile } from "../linux/module-file.ts";
+import type { ModuleFile } from "../linux/module-file.ts";
 import { filesBelow } from "./file-tree.ts";
 import type { FileTree } from "./file-tree.ts";
+import { HostTree } from "./host-tree.ts";
+import { PageCacheTree } from "./page-cache-tree.ts";
 
-/** Where modules of a release lie: a folder that holds `modules.dep`. */
-export type ModuleFolder = { readonly tree: FileTree; readonly path: string };
+/** Where the files of modules can be read. */
+export type ModuleSources = {
+  /** Names the folder of modules. */
+  readonly release: string;
+  /** A folder of the host that holds what /lib/modules/RELEASE does. */
+  readonly modulesDir: string | undefined;
+  /** File systems of the guest; `problem` is told of those that cannot be read. */
+  trees(problem: (reason: string) => void): Iterable<FileTree>;
+};
+
+type Missing = { readonly missing: string };
+/** Paths of the files of each module, by its name. */
+type Index = ReadonlyMap<string, readonly string[]>;
 
 /** Graphics drivers with their debugging symbols come near. */
 const MAX_MODULE = 256 * 2 ** 20;
 const MAX_INDEX = 32 * 2 ** 20;
 /** Files of one name that are tried. */
 const MAX_TWINS = 8;
+/** What was not found is looked for again only after so long: its disk may have been read too early. */
+const AGAIN_MS = 30_000;
+const MAX_REASONS = 4;
 
-/** Finds modules by name and build id in the folders of one kernel's modules. */
-export function moduleFinder(folders: readonly ModuleFolder[], otherwise: string): FindModuleFile {
-  const indexes = new Map<ModuleFolder, ReadonlyMap<string, readonly string[]>>();
-  return (name, buildId) => {
+/** Finds modules by name and build id, and remembers where they lie. */
+export class ModuleFinder {
+  readonly #sources: ModuleSources;
+  readonly #indexes = new Map<string, Index>();
+  readonly #missed = new Map<string, Missing & { readonly until: number }>();
+
+  constructor(sources: ModuleSources) {
+    this.#sources = sources;
+  }
+
+  find(name: string, buildId: string): ModuleFile | Missing {
+    const key = `${name} ${buildId}`;
+    const missed = this.#missed.get(key);
+    if (missed !== undefined && performance.now() < missed.until)
+      return { missing: missed.missing };
+    if (missed !== undefined) this.#indexes.clear();
+    this.#missed.delete(key);
+    const found = this.#look(name, buildId);
+    if ("missing" in found) {
+      this.#missed.set(key, { ...found, until: performance.now() + AGAIN_MS });
+    }
+    return found;
+  }
+
+  #look(name: string, buildId: string): ModuleFile | Missing {
     const reasons: string[] = [];
-    for (const folder of folders) {
-      const index = indexes.get(folder) ?? indexModules(folder);
-      indexes.set(folder, index);
-      for (const path of index.get(name) ?? []) {
-        const found = readModule(folder.tree, path, buildId);
+    const problems: string[] = [];
+    for (const tree of this.#trees((problem) => problems.push(problem))) {
+      for (const path of this.#index(tree).get(name) ?? []) {
+        const found = readModule(tree, path, buildId);
         if ("bytes" in found) return found;
-        reasons.push(`${folder.tree.name}: ${path}: ${found.missing}`);
+        reasons.push(`${tree.name}: ${path}: ${found.missing}`);
       }
     }
-    const searched = folders.map(({ tree, path }) => `${tree.name}${path}`).join(", ");
-    const nowhere = folders.length === 0 ? otherwise : `there is none of that name in ${searched}`;
-    return { missing: reasons.length === 0 ? nowhere : reasons.join("; ") };
-  };
+    const all = [...reasons, ...problems].slice(0, MAX_REASONS).join("; ");
+    if (reasons.length > 0) return { missing: all };
+    return {
+      missing: all === "" ? "no file of that name was found" : `no file was found (${all})`,
+    };
+  }
+
+  /** What the user named comes first. */
+  *#trees(problem: (reason: string) => void): Generator<FileTree> {
+    const { modulesDir } = this.#sources;
+    if (modulesDir !== undefined) yield new HostTree(modulesDir);
+    yield* this.#sources.trees(problem);
+  }
+
+  #index(tree: FileTree): Index {
+    const known = this.#indexes.get(tree.name);
+    if (known !== undefined) return known;
+    const index = indexModules(pathLists(tree, this.#sources.release));
+    this.#indexes.set(tree.name, index);
+    return index;
+  }
 }
 
-function readModule(
-  tree: FileTree,
-  path: string,
-  buildId: string,
-): ModuleFile | { readonly missing: string } {
+/** Where modules are: the first list that names any counts, since the next may be links to it. */
+function pathLists(tree: FileTree, release: string): Iterable<string>[] {
+  if (tree instanceof PageCacheTree) return [tree.paths];
+  // A folder of the host is the modules' own.
+  if (tree instanceof HostTree) return [modulePaths(tree, "")];
+  const folders = [`/usr/lib/modules/${release}`, `/lib/modules/${release}`];
+  return folders.map((folder) => modulePaths(tree, folder));
+}
+
+function readModule(tree: FileTree, path: string, buildId: string): ModuleFile | Missing {
   const packed = tree.read(path, MAX_MODULE);
   if ("missing" in packed) return packed;
   const unpacked = unpackFile(packed.bytes, MAX_MODULE);
@@ -50,15 +108,17 @@ function readModule(
   return { missing: `it has ${found === undefined ? "no build id" : `build id ${found}`}` };
 }
 
-/** Paths of each module's files, by its name. */
-function indexModules({ tree, path }: ModuleFolder): Map<string, string[]> {
+function indexModules(lists: readonly Iterable<string>[]): Index {
   const index = new Map<string, string[]>();
-  for (const file of modulePaths(tree, path)) {
-    const name = moduleName(file);
-    if (name === undefined) continue;
-    const twins = index.get(name) ?? [];
-    if (twins.length < MAX_TWINS) twins.push(file);
-    index.set(name, twins);
+  for (const paths of lists) {
+    for (const path of paths) {
+      const name = moduleName(path);
+      if (name === undefined) continue;
+      const twins = index.get(name) ?? [];
+      if (twins.length < MAX_TWINS) twins.push(path);
+      index.set(name, twins);
+    }
+    if (index.size > 0) break;
   }
   return index;
 }

@@ -7,7 +7,7 @@ import { sweep } from "../../src/checks/sweep.ts";
 import { ProcessDecoder } from "../../src/linux/process.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
-import { findKernelText } from "../../src/vm/kernel-file.ts";
+import { findKernelFiles } from "../../src/files/kernel-files.ts";
 import type { Guest } from "../vm/harness/guest.ts";
 import { timeMs } from "./measure.ts";
 import type { Figure } from "./measure.ts";
@@ -122,7 +122,7 @@ export function wholeCommand(guest: Guest, runs: number): Figure[] {
 /** A warm sweep with the kernel file, whole and by check. */
 export async function sweeps(guest: Guest): Promise<Figure[]> {
   using attached = await attach(`pid:${guest.pid}`);
-  const host = findKernelText(attached, guest.options.kernel.vmlinuz);
+  const host = findKernelFiles(attached, { kernelFile: guest.options.kernel.vmlinuz });
   const whole = timeMs(() => void sweep(attached.kernel, checks, host), 20, 20);
   const figures: Figure[] = [{ name: "warm sweep", value: whole, unit: "ms", goal: 100 }];
   for (const check of checks) {

@@ -6,7 +6,7 @@ import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
-import { findKernelText } from "../../src/vm/kernel-file.ts";
+import { findKernelFiles } from "../../src/files/kernel-files.ts";
 import { assertClean, assertFound } from "./harness/check-story.ts";
 import type { Planted } from "./harness/check-story.ts";
 import { bootTiny } from "./harness/guest.ts";
@@ -164,7 +164,7 @@ for (const { release, flavour, cpu } of guests) {
     const kernel = await debianKernel({ release, flavour });
     await using guest = await bootTiny({ kernel, cpu, cpus: 1, ram: "file" });
     using attached = await attach(`pid:${guest.pid}`);
-    const text = findKernelText(attached, kernel.vmlinuz);
+    const text = findKernelFiles(attached, { kernelFile: kernel.vmlinuz });
     const chosen = checks.filter(({ id }) => IDS.has(id));
     const look = (): Sweep => sweep(attached.kernel, chosen, text);
     using editor = new RamEditor(guest, attached.kernel);

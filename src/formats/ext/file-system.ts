@@ -18,11 +18,14 @@ import {
 } from "./superblock.ts";
 import type { ExtSuperblock } from "./superblock.ts";
 
-/** A stretch of a file's content. `bytes` undefined where nothing was ever written: it reads as zeros. */
+/**
+ * A stretch of a file's content. Without bytes it reads as zeros: a hole, or room that was given to
+ * the file and not written yet.
+ */
 export type ExtPiece = {
   readonly offset: number;
   readonly length: number;
-  readonly bytes: Uint8Array | undefined;
+  readonly bytes: Uint8Array | "hole" | "unwritten";
 };
 
 type Problem = (reason: string) => void;
@@ -105,14 +108,15 @@ export class ExtFileSystem {
       problem(reason);
     };
     for (const { offset, length, position } of this.#stretches(inode, told)) {
-      if (offset > done) yield { offset: done, length: offset - done, bytes: undefined };
-      const bytes = position === undefined ? undefined : diskBytes(this.#volume, position, length);
-      if (position !== undefined && bytes === undefined) return problem("a block cannot be read");
+      if (offset > done) yield { offset: done, length: offset - done, bytes: "hole" };
+      const bytes =
+        position === undefined ? "unwritten" : diskBytes(this.#volume, position, length);
+      if (bytes === undefined) return problem("a block cannot be read");
       yield { offset, length, bytes };
       done = offset + length;
     }
     if (isWhole && done < inode.size) {
-      yield { offset: done, length: inode.size - done, bytes: undefined };
+      yield { offset: done, length: inode.size - done, bytes: "hole" };
     }
     return undefined;
   }
@@ -125,8 +129,9 @@ export class ExtFileSystem {
     }
     let isWhole = true;
     const pieces = Array.from(this.pieces(inode, () => (isWhole = false)));
-    const bytes = pieces.map((piece) => piece.bytes ?? new Uint8Array(0));
-    return isWhole ? Buffer.concat(bytes).toString("utf8") : undefined;
+    const [piece] = pieces;
+    if (!isWhole || pieces.length !== 1 || typeof piece.bytes === "string") return undefined;
+    return Buffer.from(piece.bytes).toString("utf8");
   }
 
   /** A short link lies where the map of blocks would be (ext4_inode_is_fast_symlink). */
@@ -147,8 +152,9 @@ export class ExtFileSystem {
     }
     if (directory.size > MAX_DIRECTORY) return problem("the directory is too large");
     const { blockSize } = this.superblock;
-    for (const { bytes = new Uint8Array(0) } of this.pieces(directory, problem)) {
-      for (let at = 0; at < bytes.length; at += blockSize) yield bytes.subarray(at, at + blockSize);
+    for (const { bytes } of this.pieces(directory, problem)) {
+      const there = typeof bytes === "string" ? new Uint8Array(0) : bytes;
+      for (let at = 0; at < there.length; at += blockSize) yield there.subarray(at, at + blockSize);
     }
     return undefined;
   }

@@ -3,8 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { HostTree } from "../../../src/files/host-tree.ts";
-import { moduleFinder } from "../../../src/files/module-files.ts";
+import { ModuleFinder } from "../../../src/files/module-files.ts";
 import { writeElf } from "../../fixtures/elf-writer.ts";
 import { TemporaryFolder } from "../../fixtures/temporary.ts";
 
@@ -23,6 +22,11 @@ function module(buildId: string): Uint8Array {
     type: 1,
     sections: [{ name: ".note.gnu.build-id", type: 7, data: note }],
   });
+}
+
+/** A finder that knows of nothing but a folder of the host. */
+function finderIn(modulesDir: string | undefined): ModuleFinder {
+  return new ModuleFinder({ release: "6.1.0-test", modulesDir, trees: () => [] });
 }
 
 function folderWith(files: Readonly<Record<string, Uint8Array | string>>) {
@@ -45,14 +49,14 @@ for (const [ending, packed] of packings) {
   test(`a module is found by name and build id: .ko${ending}`, () => {
     const path = `kernel/net/nf-tables.ko${ending}`;
     using folder = folderWith({ [path]: packed, "modules.dep": `${path}: kernel/x.ko\n` });
-    const find = moduleFinder([{ tree: new HostTree(folder.path), path: "" }], "nowhere");
-    assert.deepEqual(find("nf_tables", ID), {
+    const finder = finderIn(folder.path);
+    assert.deepEqual(finder.find("nf_tables", ID), {
       bytes: Buffer.from(plain),
       from: `${folder.path}: /${path}`,
     });
-    const replaced = find("nf_tables", OTHER);
+    const replaced = finder.find("nf_tables", OTHER);
     assert.match("missing" in replaced ? replaced.missing : "", /it has build id abab/);
-    assert.match(JSON.stringify(find("other", ID)), /none of that name/);
+    assert.match(JSON.stringify(finder.find("other", ID)), /no file of that name/);
   });
 }
 
@@ -62,12 +66,26 @@ test("without modules.dep the folder is walked, and of several files the right o
     "updates/dkms/x.ko": plain,
     "kernel/a/broken.ko": "nothing",
   });
-  const find = moduleFinder([{ tree: new HostTree(folder.path), path: "" }], "nowhere");
-  const found = find("x", ID);
+  const finder = finderIn(folder.path);
+  const found = finder.find("x", ID);
   assert.equal("from" in found && found.from, `${folder.path}: /updates/dkms/x.ko`);
-  assert.match(JSON.stringify(find("broken", ID)), /broken\.ko: /);
+  assert.match(JSON.stringify(finder.find("broken", ID)), /broken\.ko: /);
 });
 
-test("without a folder the reason says so", () => {
-  assert.deepEqual(moduleFinder([], "nowhere to look")("x", ID), { missing: "nowhere to look" });
+test("without a place to look the reason says so", () => {
+  assert.deepEqual(finderIn(undefined).find("x", ID), {
+    missing: "no file of that name was found",
+  });
+});
+
+test("why a file system could not be read is part of the reason", () => {
+  const finder = new ModuleFinder({
+    release: "6.1.0-test",
+    modulesDir: undefined,
+    *trees(problem) {
+      problem("partition 2: it is encrypted");
+      yield* [];
+    },
+  });
+  assert.match(JSON.stringify(finder.find("x", ID)), /partition 2: it is encrypted/);
 });

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { AgentLink, type RunOptions, type RunResult } from "./agent-link.ts";
 import { inPlace } from "./cache.ts";
 import { command } from "./command.ts";
+import { makeGrubDisk } from "./grub-disk.ts";
 import { guestHome } from "./guest-home.ts";
 import { helperProgram } from "./helper-program.ts";
 import { initramfs, type InitramfsOptions } from "./initramfs.ts";
@@ -17,6 +18,8 @@ export type GuestOptions = Hardware &
     readonly append?: string;
     /** QEMU's -name; unique unless told. */
     readonly name?: string;
+    /** GRUB boots the guest from a disk of its own; QEMU knows nothing of its kernel then. */
+    readonly fromDisk?: boolean;
     /** Milliseconds until a boot counts as hung; 240,000 unless told. */
     readonly bootTimeout?: number;
   };
@@ -136,21 +139,28 @@ export async function bootTiny(options: GuestOptions): Promise<Guest> {
   return inPlace("boot", availableParallelism(), () => boot(options));
 }
 
-async function boot(options: GuestOptions): Promise<Guest> {
+async function boot(wish: GuestOptions): Promise<Guest> {
+  const home = guestHome();
+  const paths = guestPaths(home);
+  const own = { file: paths.bootDisk, format: "qcow2" } as const;
+  const options = wish.fromDisk === true ? { ...wish, disks: [own, ...(wish.disks ?? [])] } : wish;
   const modules = [...hardwareModules(options), ...(options.modules ?? [])];
   const initial = await initramfs({ ...options, modules, port: agentPort(options) });
   const append = await commandLine(options);
-  const home = guestHome();
-  const paths = guestPaths(home);
   const name = options.name ?? home.split("/").at(-1) ?? "guest";
   writeFileSync(paths.initramfs, initial);
+  if (options.fromDisk === true) {
+    const { initramfs: archive, bootDisk } = paths;
+    await makeGrubDisk(bootDisk, { ...options.kernel, initramfs: archive, append });
+  }
   const qemu = new QemuProcess(
     paths,
     [
       hardwareArguments(name, paths, options),
-      ["-accel", "tcg,thread=multi", "-kernel", options.kernel.vmlinuz],
-      ["-initrd", paths.initramfs],
-      ["-append", append],
+      ["-accel", "tcg,thread=multi"],
+      options.fromDisk === true
+        ? []
+        : ["-kernel", options.kernel.vmlinuz, "-initrd", paths.initramfs, "-append", append],
     ].flat(),
   );
   try {

@@ -20,5 +20,8 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "nftables", path: "/usr/sbin/nft" },
   { package: "makedumpfile", path: "/usr/bin/makedumpfile" },
   { package: "xz-utils", path: "/usr/bin/xz" },
+  { package: "grub-pc-bin", path: "/usr/lib/grub/i386-pc/boot.img" },
+  { package: "grub-common", path: "/usr/bin/grub-mkimage" },
+  { package: "fdisk", path: "/usr/sbin/sfdisk" },
   { package: "zstd", path: "/usr/bin/zstd" },
 ];

@@ -34,6 +34,7 @@ export function guestPaths(home: string) {
   return {
     home,
     initramfs: join(home, "initramfs"),
+    bootDisk: join(home, "disk.qcow2"),
     console: join(home, "console"),
     agent: join(home, "agent.sock"),
     /** For what is tested. */

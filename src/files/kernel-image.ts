@@ -1,0 +1,60 @@
+import { decompressKernel, parseBzImage } from "../formats/bzimage.ts";
+import { prepareKernelFile } from "../linux/kernel-text/kernel-file.ts";
+import { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
+import type { Kernel } from "../linux/kernel.ts";
+import type { FileTree } from "./file-tree.ts";
+import { UnpackedCache } from "./unpacked-cache.ts";
+
+/** No kernel is larger; Debian's has 10 MB packed, and 62 MB as an ELF file without debugging symbols. */
+export const MAX_KERNEL_FILE = 512 * 2 ** 20;
+/** What a folder has of kernels, at most. */
+const MAX_KERNELS = 64;
+
+/** The comparison with the kernel file, or why there is none. */
+export type TextResult = { readonly text: TextIntegrity } | { readonly missing: string };
+
+/** Compares a boot image or ELF kernel with a guest's kernel: only one of its build id is taken. */
+export function kernelText(kernel: Kernel, file: Uint8Array): TextResult {
+  const unpacked = unpackKernel(file, kernel.identity.release);
+  if (typeof unpacked === "string") return { missing: unpacked };
+  const prepared = prepareKernelFile(kernel, unpacked);
+  if (!prepared.ok) return { missing: prepared.reason };
+  return { text: new TextIntegrity(kernel, prepared.file) };
+}
+
+/** An image that says to be of another release is not unpacked: that takes seconds where it is xz. */
+function unpackKernel(bytes: Uint8Array, release: string): Uint8Array | string {
+  if (Buffer.from(bytes.subarray(1, 4)).equals(Buffer.from("ELF"))) return bytes;
+  const boot = parseBzImage(bytes);
+  if (!boot.ok) return boot.reason;
+  const { version, compression } = boot.image;
+  if (version !== "" && version.split(" ")[0] !== release) return `it is ${version.split(" ")[0]}`;
+  const unpack = () => {
+    const unpacked = decompressKernel(boot.image);
+    return unpacked.ok ? unpacked.vmlinux : unpacked.reason;
+  };
+  return compression === "xz" ? new UnpackedCache().get(bytes, unpack) : unpack();
+}
+
+/**
+ * Where distributions put the kernel of a release, the likeliest first: in /boot (which may be a
+ * file system of its own, or hold names without the release), or beside its modules.
+ */
+export function* kernelPaths(tree: FileTree, release: string): Generator<string> {
+  const named = [
+    `/boot/vmlinuz-${release}`,
+    `/vmlinuz-${release}`,
+    `/usr/lib/modules/${release}/vmlinuz`,
+    `/lib/modules/${release}/vmlinuz`,
+  ];
+  yield* named;
+  for (const folder of ["/boot", ""]) {
+    const files = (tree.list(folder === "" ? "/" : folder) ?? []).filter(
+      ({ name, folder: isFolder }) => !isFolder && /^(vmlinu[xz]|bzImage|kernel)/.test(name),
+    );
+    for (const { name } of files.slice(0, MAX_KERNELS)) {
+      const path = `${folder}/${name}`;
+      if (!named.includes(path)) yield path;
+    }
+  }
+}

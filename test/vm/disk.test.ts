@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { join } from "node:path";
+import { findKernelFiles } from "../../src/files/kernel-files.ts";
+import type { KernelFiles } from "../../src/files/kernel-files.ts";
+import { Modules } from "../../src/linux/module.ts";
+import { attach } from "../../src/vm/guest.ts";
+import { TemporaryFolder } from "../fixtures/temporary.ts";
+import { kvmsec } from "./command-line.ts";
+import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { bootTiny } from "./harness/guest.ts";
+import { RamEditor } from "./harness/ram-editor.ts";
+
+const IDS = "kernel-text,kernel-rodata,module-text";
+
+type Checked = {
+  readonly checks: { id: string; status: string; reason: string | null }[];
+  readonly findings: { check: string; title: string }[];
+};
+
+function textOf(files: KernelFiles): string {
+  return "textFrom" in files ? files.textFrom : files.textMissing;
+}
+
+test("a guest that GRUB booted from its own disk is looked at with the files on it", async (t) => {
+  const kernel = await debianKernel({ release: "trixie", flavour: "cloud" });
+  await using guest = await bootTiny({
+    kernel,
+    fromDisk: true,
+    ram: "file",
+    modules: ["ext4", "nf_tables"],
+  });
+  using folder = new TemporaryFolder();
+  const target = `pid:${guest.pid}`;
+  const check = async (...options: string[]) => {
+    const words = ["check", ...options, "--only", IDS, "--json"];
+    const { status, stdout, stderr } = await kvmsec(folder.path, ...words);
+    assert.ok(stdout !== "", stderr);
+    return { status, ...(JSON.parse(stdout) as Checked) };
+  };
+
+  await t.test("kernel and modules are compared without being told where they are", async () => {
+    const { status, checks, findings } = await check(target);
+    assert.deepEqual(findings, []);
+    assert.deepEqual(
+      checks.map((one) => [one.status, one.reason]),
+      checks.map(() => ["pass", null]),
+    );
+    assert.deepEqual([status, checks.length], [0, 3]);
+  });
+
+  await t.test("each module's file comes from the disk, by its build id", async () => {
+    using attached = await attach(target);
+    const files = findKernelFiles(attached);
+    assert.match(textOf(files), /^partition 2 of .*disk\.qcow2: \/vmlinuz-6\.12/);
+    const loaded = [...new Modules(attached.kernel).all(attached.kernel.budget())];
+    assert.ok(loaded.length > 1);
+    for (const { name, buildId } of loaded) {
+      const found = files.moduleFile(name, buildId!);
+      assert.match("from" in found ? found.from : found.missing, /\.ko(\.xz)?$/, name);
+    }
+    const replaced = files.moduleFile("nf_tables", "00".repeat(20));
+    assert.match("missing" in replaced ? replaced.missing : "", /it has build id [0-9a-f]{40}/);
+  });
+
+  await t.test("a change of the kernel's code is found", async () => {
+    using attached = await attach(target);
+    using editor = new RamEditor(guest, attached.kernel);
+    const symbol = (name: string) => attached.kernel.requireSymbol(name);
+    const undo = editor.writeBranch(symbol("tcp4_seq_show"), symbol("commit_creds"));
+    const { status, findings } = await check(target);
+    undo();
+    assert.equal(status, 1);
+    assert.match(findings[0]?.title ?? "", /tcp4_seq_show/);
+  });
+
+  await t.test("a dump is compared with a copy of the disk", async () => {
+    const dump = join(folder.path, "dump");
+    await guest.qmp("dump-guest-memory", { paging: false, protocol: `file:${dump}` });
+    const without = await check(`file:${dump}`);
+    assert.equal(without.status, 4);
+    assert.match(without.checks[0]?.reason ?? "", /no kernel file/);
+    const { status, findings } = await check(`file:${dump}`, "--disk", guest.paths.bootDisk);
+    assert.deepEqual([status, findings], [0, []]);
+  });
+
+  await t.test("what the guest does with the file is seen while it runs", async () => {
+    using attached = await attach(target);
+    const file = `/mnt/vmlinuz-${kernel.version}`;
+    await guest.run(`mount /dev/vda2 /mnt && mv ${file} /mnt/vmlinuz-old && sync`);
+    assert.match(textOf(findKernelFiles(attached)), /: \/vmlinuz-old$/);
+    // One byte of it is enough, though its build id stays.
+    await guest.run("echo x | dd of=/mnt/vmlinuz-old bs=1 seek=6000000 conv=notrunc && sync");
+    assert.match(textOf(findKernelFiles(attached)), /vmlinuz-old: the zstd payload is damaged/);
+    await guest.run("rm /mnt/vmlinuz-old && sync && umount /mnt");
+    assert.match(textOf(findKernelFiles(attached)), /no kernel file of this guest was found/);
+  });
+});
