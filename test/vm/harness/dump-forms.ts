@@ -66,12 +66,11 @@ function byQemu(
 
 function kdumpWith(codec: Codec): DumpForm["make"] {
   return ({ memory }, path) => {
-    const read = (physical: number, length: number): Uint8Array =>
-      bytesAt(memory, physical, length);
+    const copy = new Copy(memory);
     const ram = {
       ranges: memory.ranges,
-      read,
-      isZero: (physical: number) => isZero(read(physical, PAGE)),
+      read: (physical: number, length: number) => copy.bytes(physical, length),
+      isZero: (physical: number) => isZero(copy.bytes(physical, PAGE)),
       *addresses() {
         for (const { start, size } of memory.ranges) {
           for (let at = start; at < start + size; at += PAGE) yield at;
@@ -89,11 +88,12 @@ function inBlocks(
   form: (start: number, bytes: Uint8Array) => readonly Uint8Array[],
 ): DumpForm["make"] {
   return ({ memory }, path) => {
+    const copy = new Copy(memory);
     const [, ...emptyBody] = form(0, new Uint8Array(step));
     const fd = openSync(path, "w");
     try {
       for (const [start, length] of memory.ranges.flatMap((range) => [...steps(range, step)])) {
-        const bytes = bytesAt(memory, start, length);
+        const bytes = copy.bytes(start, length);
         const empty = length === step && isZero(bytes);
         const parts = empty ? [header(start, length), ...emptyBody] : form(start, bytes);
         for (const part of parts) writeSync(fd, part);
@@ -107,13 +107,14 @@ function inBlocks(
 /** The file has holes where memory is empty. */
 function raw(collapsed: boolean): DumpForm["make"] {
   return ({ memory }, path) => {
+    const copy = new Copy(memory);
     const fd = openSync(path, "w");
     try {
       let end = 0;
       for (const range of memory.ranges) {
         const base = collapsed ? end : range.start;
         for (const [start, length] of steps(range, MIB)) {
-          const bytes = bytesAt(memory, start, length);
+          const bytes = copy.bytes(start, length);
           if (!isZero(bytes)) writeSync(fd, bytes, 0, length, base + start - range.start);
         }
         end = base + range.size;
@@ -129,10 +130,32 @@ function* steps({ start, size }: PhysicalRange, step: number): Generator<[number
   for (let at = 0; at < size; at += step) yield [start + at, Math.min(step, size - at)];
 }
 
-function bytesAt(memory: PhysicalMemory, physical: number, length: number): Uint8Array {
-  const bytes = memory.bytes(physical, length);
-  if (bytes === undefined) throw new Error(`0x${physical.toString(16)} cannot be read`);
-  return bytes;
+/** Reads no page that the guest never touched: in a RAM file that would make one. */
+class Copy {
+  readonly #memory: PhysicalMemory;
+  readonly #populated: readonly PhysicalRange[];
+  /** Questions come in ascending order, mostly. */
+  #near = 0;
+
+  constructor(memory: PhysicalMemory) {
+    this.#memory = memory;
+    this.#populated = memory.populated?.() ?? memory.ranges;
+  }
+
+  bytes(physical: number, length: number): Uint8Array {
+    if (!this.#touched(physical, physical + length)) return new Uint8Array(length);
+    const bytes = this.#memory.bytes(physical, length);
+    if (bytes === undefined) throw new Error(`0x${physical.toString(16)} cannot be read`);
+    return bytes;
+  }
+
+  #touched(from: number, to: number): boolean {
+    const parts = this.#populated;
+    const isBehind = ({ start, size }: PhysicalRange): boolean => start + size > from;
+    if (this.#near > 0 && isBehind(parts[this.#near - 1])) this.#near = 0;
+    while (this.#near < parts.length && !isBehind(parts[this.#near])) this.#near++;
+    return this.#near < parts.length && parts[this.#near].start < to;
+  }
 }
 
 function isZero(bytes: Uint8Array): boolean {
