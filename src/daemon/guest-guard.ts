@@ -3,7 +3,7 @@ import { checks as allChecks, sharesOf } from "../checks/registry.ts";
 import type { CheckResult, Sweep } from "../checks/sweep.ts";
 import { decide, matches } from "../policy/decide.ts";
 import type { Sighting } from "../policy/decide.ts";
-import { locateRam } from "../vm/guest-ram.ts";
+import { locateRam } from "../vm/ram-location.ts";
 import { qemuProcess } from "../vm/qemu-process.ts";
 import { allowFor } from "./allow-for.ts";
 import { FindingLives } from "./finding-life.ts";

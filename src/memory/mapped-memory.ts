@@ -1,6 +1,7 @@
+import { closeSync } from "node:fs";
 import type { GuestPhysical } from "../base/address.ts";
-import { dataExtents, mapFile } from "../native/mmap.ts";
-import type { Mapping } from "../native/mmap.ts";
+import { dataExtents, mapFiles } from "../native/mmap.ts";
+import type { Extent, Mapping, MappedFile } from "../native/mmap.ts";
 import type { PhysicalMemory, PhysicalRange } from "./physical-memory.ts";
 import { blockOf } from "./ranges.ts";
 import type { RamBlock } from "./ranges.ts";
@@ -15,18 +16,19 @@ export class MappedMemory implements PhysicalMemory {
   u32: Uint32Array;
   readonly #blocks: readonly RamBlock[];
   readonly #mapping: Mapping;
-  readonly #fd: number;
-  readonly #size: number;
+  readonly #files: readonly MappedFile[];
   // The first block holds nearly every address asked for.
   readonly #lowEnd: number;
   readonly #lowOffset: number;
 
-  /** Maps `size` bytes of `fd`, which must stay open as long as this source is used. */
-  constructor(kind: string, fd: number, size: number, blocks: readonly RamBlock[]) {
+  /**
+   * Maps files one behind the other; offsets of `blocks` count through all of them. The files are
+   * closed with this source.
+   */
+  constructor(kind: string, files: readonly MappedFile[], blocks: readonly RamBlock[]) {
     this.kind = kind;
-    this.#fd = fd;
-    this.#size = size;
-    this.#mapping = mapFile(fd, size);
+    this.#files = files;
+    this.#mapping = mapFiles(files);
     this.u8 = new Uint8Array(this.#mapping.buffer);
     this.u32 = new Uint32Array(this.#mapping.buffer);
     this.#blocks = blocks;
@@ -51,7 +53,7 @@ export class MappedMemory implements PhysicalMemory {
 
   /** Only what the guest has touched: a scan must not allocate the rest on the host. */
   populated(): PhysicalRange[] {
-    const extents = dataExtents(this.#fd, this.#size);
+    const extents = this.#extents();
     return this.#blocks.flatMap((block) =>
       extents
         .map((extent) => ({
@@ -78,5 +80,19 @@ export class MappedMemory implements PhysicalMemory {
     this.u8 = new Uint8Array(0);
     this.u32 = new Uint32Array(0);
     this.#mapping[Symbol.dispose]();
+    for (const { fd } of this.#files) closeSync(fd);
+  }
+
+  /** Of all files, counted through them. */
+  #extents(): Extent[] {
+    let base = 0;
+    return this.#files.flatMap(({ fd, size }) => {
+      const shift = base;
+      base += size;
+      return dataExtents(fd, size).map(({ start, end }) => ({
+        start: start + shift,
+        end: end + shift,
+      }));
+    });
   }
 }

@@ -20,10 +20,10 @@ export function pcLayout(size: number, lowSize: number): RamBlock[] {
 }
 
 /** The block that holds `physical`, or undefined. Few blocks, so a plain search is the fastest. */
-export function blockOf(
-  blocks: readonly RamBlock[],
+export function blockOf<Block extends PhysicalRange>(
+  blocks: readonly Block[],
   physical: GuestPhysical,
-): RamBlock | undefined {
+): Block | undefined {
   for (const block of blocks) {
     if (physical >= block.start && physical < block.start + block.size) return block;
   }

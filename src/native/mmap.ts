@@ -4,13 +4,22 @@ import { libc, systemError } from "./libc.ts";
 const mmap = libc.func(
   "void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)",
 );
+// The same call with a place that was set aside, which is a number to us.
+const mmapAt = libc.func(
+  "void *mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)",
+);
 const munmap = libc.func("int munmap(void *addr, size_t length)");
 const madvise = libc.func("int madvise(void *addr, size_t length, int advice)");
 const lseek = libc.func("int64_t lseek64(int fd, int64_t offset, int whence)");
 
+const PROT_NONE = 0;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+const MAP_PRIVATE = 2;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = -1n;
 const MADV_DONTNEED = 4;
 const SEEK_DATA = 3;
@@ -29,15 +38,17 @@ export type Mapping = Disposable & {
  */
 export function mapFile(fd: number, length: number, writable = false): Mapping {
   // Safe: the kernel picks the address, and the view ends with the mapping's length.
-  const address = mmap(
-    null,
-    length,
-    writable ? PROT_READ | PROT_WRITE : PROT_READ,
-    MAP_SHARED,
-    fd,
-    0,
-  );
-  if (koffi.address(address) === BigInt.asUintN(64, MAP_FAILED)) throw systemError("mmap");
+  const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  const address = mmap(null, length, protection, MAP_SHARED, fd, 0);
+  if (failed(address)) throw systemError("mmap");
+  return mappingOf(address, length);
+}
+
+function failed(address: unknown): boolean {
+  return koffi.address(address) === BigInt.asUintN(64, MAP_FAILED);
+}
+
+function mappingOf(address: unknown, length: number): Mapping {
   let mapped = true;
   return {
     buffer: koffi.view(address, length),
@@ -51,6 +62,32 @@ export function mapFile(fd: number, length: number, writable = false): Mapping {
       mapped = false;
     },
   };
+}
+
+/** So many bytes of an open file, from its first on. */
+export type MappedFile = { readonly fd: number; readonly size: number };
+
+/**
+ * Maps files one behind the other into one buffer, shared and read-only. All but the last must be
+ * whole pages long. Throws KVMSEC_SYSTEM_CALL where mmap(2) fails.
+ */
+export function mapFiles(files: readonly MappedFile[]): Mapping {
+  const [only] = files;
+  if (files.length === 1 && only !== undefined) return mapFile(only.fd, only.size);
+  const length = files.reduce((sum, { size }) => sum + size, 0);
+  // Safe: address space is set aside first, so that nothing of ours lies where the files go.
+  const room = mmap(null, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (failed(room)) throw systemError("mmap");
+  let at = koffi.address(room);
+  for (const { fd, size } of files) {
+    if (failed(mmapAt(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0))) {
+      const error = systemError("mmap");
+      munmap(room, length);
+      throw error;
+    }
+    at += BigInt(size);
+  }
+  return mappingOf(room, length);
 }
 
 export type Extent = { readonly start: number; readonly end: number };

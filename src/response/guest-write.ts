@@ -3,7 +3,7 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import { KvmsecError } from "../base/errors.ts";
 import type { Guest } from "../vm/guest.ts";
-import { locateRam } from "../vm/guest-ram.ts";
+import { locateRam } from "../vm/ram-location.ts";
 import type { Home } from "../vm/home.ts";
 import { controlGuest, lockGuest } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";

@@ -1,167 +1,106 @@
-import { closeSync, openSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync, statfsSync } from "node:fs";
 import { KvmsecError, systemCode } from "../base/errors.ts";
+import { CopiedRam } from "../memory/copied-ram.ts";
+import type { CopiedBlock, ReadRam } from "../memory/copied-ram.ts";
 import { MappedMemory } from "../memory/mapped-memory.ts";
 import type { PhysicalMemory } from "../memory/physical-memory.ts";
-import { ProcessMemory } from "../memory/process-memory.ts";
-import { parseMaps } from "./process-maps.ts";
-import type { HostMapping } from "./process-maps.ts";
+import { ProcessReader } from "../native/process-memory.ts";
 import type { QemuProcess } from "./qemu-process.ts";
-import { ramLayout } from "./ram-layout.ts";
+import { accessError, forbidden, locateParts } from "./ram-location.ts";
+import type { RamLocation } from "./ram-location.ts";
+import type { PluggedModule } from "./ram-parts.ts";
 
-export type RamKind = "memfd" | "file" | "anonymous";
-
-/** Where a QEMU keeps its guest's RAM. */
-export type RamLocation = {
-  readonly kind: RamKind;
-  readonly size: number;
-  /** The mapping in QEMU's own address space that begins with guest-physical 0. */
-  readonly hostAddress: bigint;
-  /** Path through which the RAM file can be opened; undefined for anonymous memory. */
-  readonly path: string | undefined;
-};
+/** Magic number of statfs(2) for files whose pages are huge (include/uapi/linux/magic.h). */
+const HUGETLBFS_MAGIC = 0x958458f6;
 
 /**
- * Finds the RAM of a QEMU from the host's /proc alone, without asking QEMU.
- * Throws KVMSEC_TARGET_FORBIDDEN, KVMSEC_TARGET_GONE, KVMSEC_RAM_NOT_FOUND.
+ * Opens a QEMU's RAM for reading: mapped where all of it is files, else copied page by page.
+ * `modules` stands in for the memory in slots that QEMU's command line names.
  */
-export function locateRam(qemu: QemuProcess): RamLocation {
-  const maps = readMaps(qemu.pid);
-  return locateShared(qemu, maps) ?? locateAnonymous(qemu, maps) ?? notFound(qemu);
-}
-
-/** Opens a QEMU's RAM for reading: mapped where it is a file, else copied page by page. */
-export function openGuestRam(qemu: QemuProcess): PhysicalMemory {
-  const ram = locateRam(qemu);
-  const { machine, maxRamBelow4g } = qemu.arguments;
-  const blocks = ramLayout(machine, ram.size, maxRamBelow4g);
-  if (ram.path === undefined) return openAnonymous(qemu.pid, ram.hostAddress, blocks);
-  const fd = open(ram.path, qemu.pid);
-  const present = statSync(ram.path).size;
-  if (present < ram.size) {
-    closeSync(fd);
-    throw new KvmsecError(
-      "KVMSEC_RAM_TRUNCATED",
-      `The RAM file of pid ${qemu.pid} has ${present} bytes, its guest ${ram.size}.`,
-      { hint: "Somebody cut the file; the guest cannot go on either. Stop and restore it." },
-    );
-  }
-  return new MappedMemory(ram.kind, fd, ram.size, blocks);
-}
-
-function openAnonymous(
-  pid: number,
-  address: bigint,
-  blocks: ReturnType<typeof ramLayout>,
+export function openGuestRam(
+  qemu: QemuProcess,
+  modules?: readonly PluggedModule[],
 ): PhysicalMemory {
-  const memory = new ProcessMemory(pid, address, blocks);
-  const reason = memory.probe();
-  if (reason === undefined) return memory;
-  throw forbidden(pid, reason);
-}
-
-function readMaps(pid: number): HostMapping[] {
-  try {
-    return parseMaps(readFileSync(`/proc/${pid}/maps`, "utf8"));
-  } catch (error) {
-    throw accessError(pid, error);
+  const parts = locateParts(qemu, modules);
+  using opened = new DisposableStack();
+  const files = parts.map((part) => openPart(part, qemu.pid, opened));
+  const kind = parts.some((part) => part.kind === "anonymous") ? "anonymous" : parts[0].kind;
+  const mappable = files.flatMap((file) => (file?.mappable === true ? [file] : []));
+  if (mappable.length === parts.length) {
+    const memory = new MappedMemory(kind, mappable, concatenated(parts));
+    opened.move();
+    return memory;
   }
+  const readers = parts.map((part, index) => readerOf(part, files[index]?.fd, qemu.pid));
+  const blocks = parts.flatMap((part, index) =>
+    part.blocks.map((block): CopiedBlock => ({ ...block, read: readers[index] })),
+  );
+  const held = opened.move();
+  const memory = new CopiedRam(kind, byAddress(blocks), () => held.dispose());
+  if (memory.probe()) return memory;
+  memory[Symbol.dispose]();
+  throw forbidden(qemu.pid, "EPERM");
 }
 
-function open(path: string, pid: number): number {
+type OpenFile = { readonly fd: number; readonly size: number; readonly mappable: boolean };
+
+function openPart(
+  { path, size }: RamLocation,
+  pid: number,
+  opened: DisposableStack,
+): OpenFile | undefined {
+  const fd = path === undefined ? undefined : open(path, pid);
+  if (path === undefined || fd === undefined) return undefined;
+  opened.defer(() => closeSync(fd));
+  const present = statSync(path).size;
+  if (present >= size) {
+    // Touching a huge page that is not there takes one from the pool, or ends us where there is none.
+    return { fd, size, mappable: statfsSync(path).type !== HUGETLBFS_MAGIC };
+  }
+  throw new KvmsecError(
+    "KVMSEC_RAM_TRUNCATED",
+    `The RAM file of pid ${pid} has ${present} bytes, its guest ${size}.`,
+    { hint: "Somebody cut the file; the guest cannot go on either. Stop and restore it." },
+  );
+}
+
+function open(path: string, pid: number): number | undefined {
   try {
     return openSync(path, "r");
   } catch (error) {
+    // A mapping without a descriptor (memory-backend-ram,share=on): only root may open it.
+    if (path.includes("/map_files/") && systemCode(error) === "EPERM") return undefined;
     throw accessError(pid, error);
   }
 }
 
-/** A file or memfd that is mapped shared in the size of the guest's memory. */
-function locateShared(qemu: QemuProcess, maps: readonly HostMapping[]): RamLocation | undefined {
-  const { backends, memory } = qemu.arguments;
-  const size = backends[0]?.size ?? memory;
-  const mapping = maps.find(
-    (map) =>
-      map.permissions.startsWith("rw") &&
-      map.path.startsWith("/") &&
-      map.offset === 0 &&
-      map.size >= size,
-  );
-  if (mapping === undefined || mapping.permissions[3] !== "s") return undefined;
-  const path = descriptorPath(qemu.pid, mapping) ?? mapFilePath(qemu.pid, mapping);
-  const kind = mapping.path.startsWith("/memfd:") ? "memfd" : "file";
-  return { kind, size, hostAddress: mapping.start, path };
-}
-
-/** QEMU keeps the descriptor open; through it even an unlinked file or a memfd can be opened. */
-function descriptorPath(pid: number, mapping: HostMapping): string | undefined {
-  try {
-    return readdirSync(`/proc/${pid}/fd`)
-      .map((fd) => `/proc/${pid}/fd/${fd}`)
-      .find((path) => inodeOf(path) === mapping.inode);
-  } catch (error) {
-    throw accessError(pid, error);
-  }
-}
-
-function inodeOf(path: string): number | undefined {
-  try {
-    return statSync(path).ino;
-  } catch {
-    return undefined;
-  }
-}
-
-function mapFilePath(pid: number, { start, end }: HostMapping): string {
-  return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
-}
-
-/**
- * QEMU allocates RAM with a guard page behind it (util/mmap-alloc.c), so RAM is what ends where
- * an inaccessible mapping begins, even when the host merged it with a neighbour below.
- */
-function locateAnonymous(qemu: QemuProcess, maps: readonly HostMapping[]): RamLocation | undefined {
-  const { backends, memory } = qemu.arguments;
-  const size = backends[0]?.size ?? memory;
-  const candidates = maps.filter(
-    (map) =>
-      map.permissions.startsWith("rw") &&
-      map.size >= size &&
-      (map.path === "" || map.permissions[3] === "p"),
-  );
-  const guarded = candidates.find((map) =>
-    maps.some((next) => next.start === map.end && next.permissions.startsWith("---")),
-  );
-  const mapping = guarded ?? candidates[0];
-  if (mapping === undefined) return undefined;
-  return { kind: "anonymous", size, hostAddress: mapping.end - BigInt(size), path: undefined };
-}
-
-function accessError(pid: number, error: unknown): unknown {
-  const code = systemCode(error);
-  if (code === "EACCES" || code === "EPERM") return forbidden(pid, code);
-  if (code !== "ENOENT" && code !== "ESRCH") return error;
-  return new KvmsecError("KVMSEC_TARGET_GONE", `Process ${pid} has ended.`, {
-    hint: "kvmsec targets lists the guests that run.",
-    cause: error,
+/** Blocks with offsets into all parts one behind the other. */
+function concatenated(parts: readonly RamLocation[]): RamLocation["blocks"] {
+  let base = 0;
+  const blocks = parts.flatMap(({ blocks: own, size }) => {
+    const shift = base;
+    base += size;
+    return own.map((block) => ({ ...block, offset: block.offset + shift }));
   });
+  return byAddress(blocks);
 }
 
-function forbidden(pid: number, code: string): KvmsecError {
-  return new KvmsecError(
-    "KVMSEC_TARGET_FORBIDDEN",
-    `The memory of process ${pid} may not be read (${code}).`,
-    {
-      hint: "Run kvmsec as root or as the user who runs that QEMU; for RAM that is no shared file, /proc/sys/kernel/yama/ptrace_scope must be 0 as well.",
-    },
-  );
+function byAddress<Block extends { readonly start: number }>(blocks: readonly Block[]): Block[] {
+  return blocks.toSorted((a, b) => a.start - b.start);
 }
 
-function notFound(qemu: QemuProcess): never {
-  throw new KvmsecError(
-    "KVMSEC_RAM_NOT_FOUND",
-    `No memory of ${qemu.arguments.memory} bytes was found in QEMU process ${qemu.pid}.`,
-    {
-      hint: "Its RAM may be made of several backends (NUMA), which kvmsec cannot put together yet.",
-    },
-  );
+/** From the file where there is one: a hole in it is read as zeros, and nothing is made for it. */
+function readerOf({ hostAddress }: RamLocation, fd: number | undefined, pid: number): ReadRam {
+  if (fd === undefined) {
+    const reader = new ProcessReader(pid);
+    return (offset, target) => reader.read(hostAddress + BigInt(offset), target) === target.length;
+  }
+  return (offset, target) => {
+    try {
+      return readSync(fd, target, 0, target.length, offset) === target.length;
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      return false;
+    }
+  };
 }

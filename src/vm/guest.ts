@@ -7,6 +7,7 @@ import type { PhysicalMemory } from "../memory/physical-memory.ts";
 import { FileSymbolCache } from "./decode-cache.ts";
 import { openGuestRam } from "./guest-ram.ts";
 import { qemuProcess } from "./qemu-process.ts";
+import type { QemuProcess } from "./qemu-process.ts";
 import { findTarget } from "./target.ts";
 import type { Target } from "./target.ts";
 
@@ -94,10 +95,17 @@ export async function openTargetMemory(
     const { openDump } = await import("../memory/open-dump.ts");
     return openDump(target.path, dump);
   }
-  if (dump === undefined) return openGuestRam(target.qemu);
+  if (dump === undefined) return openRunning(target.qemu);
   throw usageError(
     "KVMSEC_DUMP_OPTIONS",
     `${target.text} is a running guest; how to read a dump means nothing there.`,
     "Give --raw-image, --low-size, --salvage, --zero-excluded and --part only with file:PATH.",
   );
+}
+
+/** Memory that was plugged in later stands on no command line. */
+async function openRunning(qemu: QemuProcess): Promise<PhysicalMemory> {
+  if (!qemu.arguments.canGrow) return openGuestRam(qemu);
+  const { askPluggedMemory } = await import("./plugged-memory.ts");
+  return openGuestRam(qemu, await askPluggedMemory(qemu));
 }

@@ -1,9 +1,9 @@
-import { basename } from "node:path";
 import type { GuestPhysical } from "../base/address.ts";
 import type { CpuNote } from "../formats/cpu-notes.ts";
 import { DumpMemory } from "../memory/dump-memory.ts";
 import { connectQmp } from "../qmp/connection.ts";
 import type { Guest } from "./guest.ts";
+import { monitorFor } from "./monitor-choice.ts";
 
 /** Registers of one vCPU that decide where it enters the kernel and how it is protected. */
 export type ProcessorRegisters = {
@@ -63,11 +63,6 @@ export async function readProcessorRoots(
     const root = cr3 & CR3_ADDRESS;
     return [Number(root), Number(root & ~PTI_USER_PGTABLE)];
   });
-}
-
-/** The first, but in a VM of ours the one for passers-by: the guard holds the other, and home.ts names both. */
-function monitorFor(sockets: readonly string[]): string | undefined {
-  return sockets.find((path) => basename(path) === "operator.qmp") ?? sockets[0];
 }
 
 function missing(processorsMissing: string): ProcessorSource {

@@ -1,3 +1,7 @@
+import { memoryBackend, memoryModule, memoryNode } from "./memory-arguments.ts";
+import type { MemoryBackend, MemoryModule } from "./memory-arguments.ts";
+import { keyed, parseSize } from "./option-list.ts";
+
 /** What a QEMU's command line says about its guest. */
 export type QemuArguments = {
   readonly name: string | undefined;
@@ -8,6 +12,12 @@ export type QemuArguments = {
   readonly accelerator: "kvm" | "tcg" | "unknown";
   /** Ids and options of `-object memory-backend-*`, in order. */
   readonly backends: readonly MemoryBackend[];
+  /** Ids of the backends that the machine's own memory is made of, in the order of their addresses. */
+  readonly memoryBackends: readonly string[];
+  /** Memory in slots, which comes on top. */
+  readonly modules: readonly MemoryModule[];
+  /** Memory may be plugged in while the guest runs: `maxmem` of `-m`. */
+  readonly canGrow: boolean;
   /** Unix sockets that serve QMP. */
   readonly qmpSockets: readonly string[];
   /** The file given with `-kernel`. */
@@ -18,34 +28,30 @@ export type QemuArguments = {
 
 export type MachineKind = "q35" | "pc" | "microvm" | "other";
 
-export type MemoryBackend = {
-  readonly kind: "memfd" | "file" | "ram";
-  readonly id: string;
-  readonly size: number;
-  readonly path: string | undefined;
-};
-
 const DEFAULT_MEMORY = 128 * 2 ** 20;
 
 /** Reads the arguments of a running QEMU (without argv[0]); what it does not know it passes over. */
 export function parseQemuArguments(argv: readonly string[]): QemuArguments {
   const options = optionPairs(argv);
-  const machine = lastOf(options, "machine", "M") ?? "";
-  const accelerators = [...all(options, "accel"), keyed(machine, "accel") ?? ""];
+  const ofMachine = merged(all(options, "machine", "M"));
+  const ofMemory = merged(all(options, "m"));
+  const accelerators = [...all(options, "accel"), ofMachine("accel") ?? ""];
   return {
     name: keyed(lastOf(options, "name") ?? "", "guest", true),
     uuid: lastOf(options, "uuid"),
-    memory:
-      parseSize(keyed(lastOf(options, "m") ?? "", "size", true) ?? "", 2 ** 20) ?? DEFAULT_MEMORY,
-    machine: machineKind(keyed(machine, "type", true) ?? "pc"),
+    memory: parseSize(ofMemory("size", true) ?? "", 2 ** 20) ?? DEFAULT_MEMORY,
+    machine: machineKind(ofMachine("type", true) ?? "pc"),
     accelerator: acceleratorOf(
       accelerators,
       options.some(({ key }) => key === "enable-kvm"),
     ),
     backends: all(options, "object").flatMap(memoryBackend),
+    memoryBackends: ownBackends(all(options, "numa"), ofMachine("memory-backend")),
+    modules: all(options, "device").flatMap(memoryModule),
+    canGrow: ofMemory("maxmem") !== undefined,
     qmpSockets: qmpSockets(options),
     kernel: lastOf(options, "kernel"),
-    maxRamBelow4g: parseSize(keyed(machine, "max-ram-below-4g") ?? "", 1),
+    maxRamBelow4g: parseSize(ofMachine("max-ram-below-4g") ?? "", 1),
   };
 }
 
@@ -72,13 +78,17 @@ function lastOf(options: readonly Option[], ...keys: readonly string[]): string 
   return all(options, ...keys).at(-1);
 }
 
-/** A value of QEMU's `a=b,c=d` lists, where `,,` is a comma; the first may come without its key. */
-function keyed(list: string, key: string, implied = false): string | undefined {
-  const parts = list.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(",,", ","));
-  const named = parts.find((part) => part.startsWith(`${key}=`));
-  if (named !== undefined) return named.slice(key.length + 1);
-  const [first] = parts;
-  return implied && first !== undefined && first !== "" && !first.includes("=") ? first : undefined;
+/** One for each NUMA node that has memory, or the machine's only one. */
+function ownBackends(numa: readonly string[], only: string | undefined): string[] {
+  const nodes = numa.flatMap(memoryNode).toSorted((a, b) => a.node - b.node);
+  if (nodes.length > 0) return nodes.map(({ backend }) => backend);
+  return only === undefined ? [] : [only];
+}
+
+/** QEMU puts several `-machine` (or `-m`) together; what comes later wins. */
+function merged(lists: readonly string[]) {
+  return (key: string, implied = false): string | undefined =>
+    lists.map((list) => keyed(list, key, implied)).findLast((value) => value !== undefined);
 }
 
 function machineKind(type: string): MachineKind {
@@ -95,46 +105,6 @@ function acceleratorOf(lists: readonly string[], enableKvm: boolean): "kvm" | "t
   if (enableKvm) names.unshift("kvm");
   if (names.length === 0) return "tcg";
   return new Set(names).size > 1 ? "unknown" : (names[0] as "kvm" | "tcg");
-}
-
-function memoryBackend(object: string): MemoryBackend[] {
-  const kind = /^(?:qom-type=)?memory-backend-(memfd|file|ram)\b/.exec(object)?.[1];
-  const id = keyed(object, "id");
-  const size = parseSize(keyed(object, "size") ?? "", 1);
-  if (object.startsWith("{")) return jsonBackend(object);
-  if (kind === undefined || id === undefined || size === undefined) return [];
-  return [{ kind: kind as MemoryBackend["kind"], id, size, path: keyed(object, "mem-path") }];
-}
-
-/** libvirt writes objects as JSON. */
-function jsonBackend(text: string): MemoryBackend[] {
-  let object: Record<string, unknown>;
-  try {
-    object = JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    return [];
-  }
-  const kind = /^memory-backend-(memfd|file|ram)$/.exec(String(object["qom-type"]))?.[1];
-  const size = object["size"];
-  if (kind === undefined || typeof size !== "number") return [];
-  const path = object["mem-path"];
-  return [
-    {
-      kind: kind as MemoryBackend["kind"],
-      id: String(object["id"]),
-      size,
-      path: typeof path === "string" ? path : undefined,
-    },
-  ];
-}
-
-/** `512`, `512M`, `4G`, `1024k`; undefined where it is no size. */
-export function parseSize(text: string, unit: number): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)([bkmgt]?)i?b?$/i.exec(text.trim());
-  if (match === null) return undefined;
-  const suffix = match[2].toLowerCase();
-  const scale = suffix === "" ? unit : 1024 ** "bkmgt".indexOf(suffix);
-  return Math.round(Number(match[1]) * scale);
 }
 
 function qmpSockets(options: readonly Option[]): string[] {

@@ -1,7 +1,7 @@
 import { KvmsecError } from "../base/errors.ts";
-import { locateRam } from "./guest-ram.ts";
-import type { RamKind } from "./guest-ram.ts";
 import type { QemuProcess } from "./qemu-process.ts";
+import { locateParts } from "./ram-location.ts";
+import type { RamKind } from "./ram-location.ts";
 
 /** How well a QEMU can be watched from here. */
 export type Watchability = {
@@ -15,10 +15,12 @@ export type Watchability = {
 /** Looks where a QEMU keeps its RAM, and whether this user may read it. */
 export function watchability(qemu: QemuProcess): Watchability {
   try {
-    const { kind } = locateRam(qemu);
-    if (kind !== "anonymous") return { ram: kind, reading: "mapped", reason: undefined };
+    const kinds = locateParts(qemu).map(({ kind }) => kind);
+    if (!kinds.includes("anonymous")) {
+      return { ram: kinds[0], reading: "mapped", reason: undefined };
+    }
     return {
-      ram: kind,
+      ram: "anonymous",
       reading: "copied",
       reason: "start QEMU with memory-backend-memfd,share=on to have its RAM mapped",
     };

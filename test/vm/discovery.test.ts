@@ -7,7 +7,7 @@ import { openKernel } from "../../src/linux/discovery/open-kernel.ts";
 import type { Kernel } from "../../src/linux/kernel.ts";
 import { FileSymbolCache } from "../../src/vm/decode-cache.ts";
 import { attach } from "../../src/vm/guest.ts";
-import { locateRam } from "../../src/vm/guest-ram.ts";
+import { locateRam } from "../../src/vm/ram-location.ts";
 import { qemuProcess } from "../../src/vm/qemu-process.ts";
 import { readInfo } from "../../src/views/info.ts";
 import { bootMatrixGuest, guestMatrix } from "./harness/guest-matrix.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { closeSync, openSync, statSync } from "node:fs";
+import { openSync, statSync } from "node:fs";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { findKallsyms } from "../../src/formats/kallsyms.ts";
@@ -80,7 +80,7 @@ async function compare(t: TestContext, name: string): Promise<void> {
   await t.test("the table in the guest's RAM is the guest's", () => {
     const fd = openSync(guest.ramPath ?? "", "r");
     const size = statSync(guest.ramPath ?? "").size;
-    using memory = new MappedMemory("memfd", fd, size, [{ start: 0, size, offset: 0 }]);
+    using memory = new MappedMemory("memfd", [{ fd, size }], [{ start: 0, size, offset: 0 }]);
     const table = liveTable(memory.u8, text, kernel);
     assertSame([...table], expected);
     const copy = deserializeSymbols(serializeSymbols(table));
@@ -90,7 +90,6 @@ async function compare(t: TestContext, name: string): Promise<void> {
       assert.ok(table.all(line.name).includes(line.address), line.name);
       if (line.address < 0) assert.equal(table.at(line.address)?.address, line.address);
     }
-    closeSync(fd);
   });
   t.diagnostic(`${kernel.kernel.version}: ${expected.length} symbols`);
 }

@@ -16,7 +16,7 @@ import { DEFAULT_CLEAN, stateFolder } from "../../src/response/saved-state.ts";
 import { verifyPackage } from "../../src/evidence/verify.ts";
 import { netdevs } from "../../src/views/netdevs.ts";
 import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
-import { locateRam } from "../../src/vm/guest-ram.ts";
+import { locateRam } from "../../src/vm/ram-location.ts";
 import { qemuProcess } from "../../src/vm/qemu-process.ts";
 import { connectQmp } from "../../src/qmp/connection.ts";
 import { dataExtents } from "../../src/native/mmap.ts";

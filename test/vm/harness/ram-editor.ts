@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import type { GuestPhysical, GuestVirtual } from "../../../src/base/address.ts";
-import { locateRam } from "../../../src/vm/guest-ram.ts";
+import { locateRam } from "../../../src/vm/ram-location.ts";
 import { qemuProcess } from "../../../src/vm/qemu-process.ts";
 import type { Guest } from "./guest.ts";
 
