@@ -144,7 +144,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "evidence",
-    summary: "evidence packages: verify, show, revive",
+    summary: "evidence packages: list, verify, show, revive, hold, release, prune",
     load: () => import("./commands/evidence.ts"),
   },
   {

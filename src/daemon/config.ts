@@ -1,9 +1,22 @@
 import { z } from "zod";
 import { allowSchema } from "../checks/allow-list.ts";
+import { parseSize } from "../vm/size.ts";
 import { confidences, duration, policyShape, severities } from "../policy/schema.ts";
 
 const name = z.string().min(1).max(128);
 const count = z.int().min(0).max(1_000_000);
+
+const size = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return parseSize(text);
+    } catch {
+      context.addIssue({ code: "custom", message: "write a size as 512M or 20G" });
+      return z.NEVER;
+    }
+  })
+  .describe("A size: 512M, 20G");
 
 const livenessSchema = z
   .strictObject({
@@ -61,6 +74,16 @@ export const configSchema = z
     schedules: z.array(scheduleSchema).max(256).default([]),
     allow: z.array(allowSchema).max(1024).default([]),
     evidence: z.string().startsWith("/").optional().describe("Folder for captures"),
+    retention: z
+      .strictObject({
+        maxAge: duration.optional().describe("Older packages are deleted"),
+        maxBytes: size
+          .optional()
+          .describe("The oldest are deleted until no more than this is left"),
+        keep: z.int().min(0).max(1_000_000).default(1).describe("So many of the newest stay"),
+      })
+      .optional()
+      .describe("How long evidence is kept; what is under hold is never deleted"),
     liveness: z.array(livenessSchema).max(256).default([]),
   })
   .describe("Configuration of kvmsec serve");

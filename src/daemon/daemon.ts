@@ -10,6 +10,7 @@ import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
 import type { Config } from "./config.ts";
 import { ControlServer } from "./control-server.ts";
+import { EvidenceKeeper } from "./evidence-keeper.ts";
 import { FrontDesk } from "./front-desk.ts";
 import { contextOf } from "./guard-context.ts";
 import type { GuardContext } from "./guard-context.ts";
@@ -65,6 +66,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   tell("daemon-started", undefined, { ...started, config: config.facts() });
   await settle(context);
   const daemon = new Daemon(context, options);
+  held.use(new EvidenceKeeper(context, options.onTrouble));
   const desk = new FrontDesk(context, config, options.onTrouble);
   held.use(desk.onHangup());
   held.use(new ControlServer(home.root, (request) => desk.answer(request), options.onTrouble));

@@ -8,6 +8,7 @@ import { openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import { stageProgress } from "../stage-progress.ts";
+import { defineKeeping } from "./evidence-keep.ts";
 
 type ReviveOptions = {
   readonly name?: string;
@@ -21,6 +22,7 @@ export const define: CommandModule["define"] = (command, io) => {
   defineVerify(command, io);
   defineShow(command, io);
   defineRevive(command, io);
+  defineKeeping(command, io);
 };
 
 function defineVerify(command: Command, io: CommandIo): void {

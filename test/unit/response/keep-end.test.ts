@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { readManifest, verifyPackage } from "../../../src/evidence/verify.ts";
+import { keepEnd } from "../../../src/response/keep-end.ts";
+import { openHome } from "../../../src/vm/home.ts";
+import { vmPaths } from "../../../src/vm/vm-state.ts";
+import type { VmConfig } from "../../../src/vm/vm-state.ts";
+
+const MEMORY = 8 * 2 ** 20;
+/** Above the largest pid that Linux gives (PID_MAX_LIMIT, include/linux/threads.h). */
+const NOBODY = 4_194_305;
+
+const config: VmConfig = {
+  schema: "kvmsec.vm-config/1",
+  name: "web",
+  uuid: "00000000-0000-0000-0000-000000000001",
+  image: "base",
+  imageId: "1",
+  memoryBytes: MEMORY,
+  cpus: 1,
+  cpu: "max",
+  ram: "file",
+  machine: "q35",
+  network: "none",
+  accelerator: "tcg",
+  createdAt: "2026-01-01T00:00:00.000Z",
+};
+
+/** A VM's folder as a QEMU leaves it that was killed. */
+function deadVm(t: TestContext, pid = NOBODY) {
+  const root = mkdtempSync(join(tmpdir(), "kvmsec-end-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  const home = openHome({ KVMSEC_HOME: root });
+  const paths = vmPaths(home, config.name);
+  mkdirSync(paths.folder, { recursive: true });
+  const ramPath = join(root, "ram");
+  const ram = Buffer.alloc(MEMORY);
+  ram.write("the last words in memory", 5 * 2 ** 20);
+  writeFileSync(ramPath, ram);
+  writeFileSync(paths.config, JSON.stringify(config));
+  const schema = "kvmsec.vm-run/1";
+  const times = { startTime: 1, bootId: "b", startedAt: "2026-01-01T00:00:00.000Z" };
+  const run = { schema, pid, ...times, accelerator: "tcg", acceleratorReason: "", ramPath };
+  writeFileSync(paths.run, JSON.stringify(run));
+  writeFileSync(paths.pidFile, String(pid));
+  writeFileSync(paths.log, "qemu: fatal: it broke\n");
+  writeFileSync(paths.disk, "QFI\xfb and what the guest wrote");
+  writeFileSync(join(paths.folder, `core.${pid}`), "ELF core of QEMU");
+  return { home, paths, ramPath, ram };
+}
+
+test("RAM, disk, log and core are kept, signed, and only once", async (t) => {
+  const { home, paths, ram } = deadVm(t);
+  const kept = await keepEnd(home, config, paths);
+  assert.ok(kept !== undefined);
+  assert.deepEqual((await verifyPackage(kept.folder)).faults, []);
+  const { manifest } = readManifest(kept.folder);
+  assert.deepEqual([manifest.facts["kind"], manifest.facts["target"]], ["end", "web"]);
+  assert.deepEqual(
+    manifest.files.map(({ path }) => path),
+    [`core.${NOBODY}`, "disk.qcow2", "memory.elf", "qemu.log", "run.json", "vm.json"],
+  );
+  assert.equal(readFileSync(join(kept.folder, "qemu.log"), "utf8"), "qemu: fatal: it broke\n");
+  const core = readFileSync(join(kept.folder, "memory.elf"));
+  assert.ok(core.subarray(-MEMORY).equals(ram));
+  assert.equal(await keepEnd(home, config, paths), undefined);
+});
+
+test("memory that has no name any more is kept through the descriptor that somebody holds", async (t) => {
+  const { home, paths, ramPath, ram } = deadVm(t);
+  const fd = openSync(ramPath, "r");
+  rmSync(ramPath);
+  const kept = await keepEnd(home, config, paths, { ram: `/proc/${process.pid}/fd/${fd}` });
+  assert.equal(kept?.memory, "memory.elf");
+  const core = readFileSync(join(kept.folder, "memory.elf"));
+  assert.ok(core.subarray(-MEMORY).equals(ram));
+  assert.equal(readSync(fd, Buffer.alloc(1)), 1);
+});
+
+test("where the memory went with QEMU, or was cut short, the rest is kept and that is told", async (t) => {
+  for (const [spoil, says] of [
+    [(path: string) => rmSync(path), /went with QEMU/],
+    [(path: string) => writeFileSync(path, "short"), /cut short/],
+  ] as const) {
+    const { home, paths, ramPath } = deadVm(t);
+    spoil(ramPath);
+    const kept = await keepEnd(home, config, paths);
+    assert.match(String(kept?.memory), says);
+    assert.ok(existsSync(join(kept!.folder, "disk.qcow2")));
+  }
+});
+
+test("an end in order leaves nothing to keep, nor does a VM that runs", async (t) => {
+  const { home, paths } = deadVm(t);
+  rmSync(paths.pidFile);
+  assert.equal(await keepEnd(home, config, paths), undefined);
+  assert.equal(existsSync(join(home.root, "evidence")), false);
+});
+
+test("a package that cannot be finished leaves no half of it, and what there is stays", async (t) => {
+  const { home, paths } = deadVm(t);
+  rmSync(paths.disk);
+  await assert.rejects(keepEnd(home, config, paths), { code: "ENOENT" });
+  assert.ok(existsSync(paths.pidFile));
+});
