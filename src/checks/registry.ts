@@ -22,12 +22,14 @@ import { kernelText } from "./kernel-text.ts";
 import { injectedCode } from "./injected-code.ts";
 import { kernelThreadImpostor } from "./kernel-thread-impostor.ts";
 import { kprobes } from "./kprobes.ts";
+import { livepatch } from "./livepatch.ts";
 import { lsmHooks } from "./lsm-hooks.ts";
 import { moduleText } from "./module-text.ts";
 import { netfilter } from "./netfilter.ts";
 import { notifiers } from "./notifiers.ts";
 import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
+import { perfEvents } from "./perf-events.ts";
 import { promiscuous } from "./promiscuous.ts";
 import { rootWithoutCause } from "./root-without-cause.ts";
 import { securityModules } from "./security-modules.ts";
@@ -39,6 +41,7 @@ import { syscallTable } from "./syscall-table.ts";
 import { taskFlags } from "./task-flags.ts";
 import { tracepoints } from "./tracepoints.ts";
 import { ttyOperations } from "./tty-operations.ts";
+import { uprobes } from "./uprobes.ts";
 import { vanishedProgram } from "./vanished-program.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
@@ -54,6 +57,9 @@ export const checks: readonly Check[] = [
   ftrace,
   kprobes,
   tracepoints,
+  uprobes,
+  perfEvents,
+  livepatch,
   lsmHooks,
   securityModules,
   taintAndLockdown,

@@ -53,6 +53,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/packet-handlers.ts"),
   },
   {
+    name: "probes",
+    summary: "kprobes, uprobes, tracepoints, ftrace, perf and livepatches, and whom they call",
+    load: () => import("./commands/probes.ts"),
+  },
+  {
     name: "mounts",
     summary: "what is mounted where, in every mount namespace",
     load: () => import("./commands/mounts.ts"),

@@ -11,6 +11,7 @@ export { netdevs } from "./netdevs.ts";
 export { netfilter } from "./netfilter.ts";
 export { packetHandlers } from "./packet-handlers.ts";
 export { pagecache } from "./pagecache.ts";
+export { probes } from "./probes.ts";
 export { ps } from "./ps.ts";
 export { sockets } from "./sockets.ts";
 export { symbols } from "./symbols.ts";

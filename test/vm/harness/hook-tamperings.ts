@@ -7,6 +7,7 @@ import { callbackTamperings } from "./callback-tamperings.ts";
 import { deviceTamperings } from "./device-tamperings.ts";
 import { interruptTamperings } from "./interrupt-tamperings.ts";
 import { listTamperings } from "./list-tamperings.ts";
+import { probeTamperings } from "./probe-tamperings.ts";
 import { tableTamperings } from "./table-tamperings.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
@@ -49,6 +50,7 @@ export function hookTamperings({ kernel }: Attached, editor: RamEditor): HookTam
     ...interruptTamperings(place),
     ...listTamperings(place),
     ...callbackTamperings(place),
+    ...probeTamperings(place),
     ...tableTamperings(place),
     ...deviceTamperings(place),
   ];
