@@ -4,7 +4,7 @@ import { tableLines } from "../../src/cli/table.ts";
 import { kernel } from "../vm/harness/debian-kernel.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import type { Figure } from "./measure.ts";
-import { discovery, pageWalk, processList, sweeps, wholeCommand } from "./views.ts";
+import { discovery, pageWalk, processList, sweepOfMany, sweeps, wholeCommand } from "./views.ts";
 
 const BASELINE = join(import.meta.dirname, "baseline.json");
 const RUNS = 9;
@@ -21,7 +21,9 @@ async function main(): Promise<void> {
     ...(await pageWalk(guest)),
     ...(await sweeps(guest)),
     ...wholeCommand(guest, RUNS),
-    ...(await processList(guest)),
+    ...(await processList(guest, 100, 0.3)),
+    ...(await sweepOfMany(guest)),
+    ...(await processList(guest, 2000, 3)),
   ];
   print(figures, baseline);
   if (process.argv.includes("--save")) save(figures);
