@@ -3,7 +3,12 @@ import type { Report } from "./finding.ts";
 import type { SweepFacts } from "./sweep-facts.ts";
 
 /** What several checks judge, each in its own way. */
-export type SharedEvidence = "kernel text" | "kernel rodata" | "module list" | "module text";
+export type SharedEvidence =
+  | "kernel text"
+  | "kernel rodata"
+  | "module list"
+  | "module text"
+  | "credentials";
 
 /** A read-only look at one thing that an intruder changes: one file of this folder. */
 export type Check = {

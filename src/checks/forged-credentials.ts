@@ -22,6 +22,7 @@ export const forgedCredentials: Check = {
     "No thread's credentials contradict themselves: their account and counters belong to their uid and user namespace, their capability sets are within each other and exist, and the memory and the references are those that the kernel gives them.",
   reads: "struct cred of every thread, its user_struct, ucounts, user namespace and slab page",
   attack: ["T1014", "T1548", "T1068"],
+  shares: ["credentials"],
   limits:
     "Credentials that were made by the kernel's own functions at an intruder's wish are consistent; root-without-cause looks at those.",
   run(context) {

@@ -2,6 +2,8 @@ import { bpf } from "./bpf.ts";
 import { changedCode } from "./changed-code.ts";
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
+import { coveredProcesses } from "./covered-processes.ts";
+import { disguisedProcess } from "./disguised-process.ts";
 import { forgedCredentials } from "./forged-credentials.ts";
 import { ftrace } from "./ftrace.ts";
 import { helperPrograms } from "./helper-programs.ts";
@@ -9,17 +11,12 @@ import { hiddenModule } from "./hidden-module.ts";
 import { hiddenProcess } from "./hidden-process.ts";
 import { hiddenSocket } from "./hidden-socket.ts";
 import { idt } from "./idt.ts";
+import { injectedCode } from "./injected-code.ts";
 import { irqHandlers } from "./irq-handlers.ts";
-import { kernelThreadFunctions } from "./kernel-thread-functions.ts";
-import { registeredCallbacks } from "./registered-callbacks.ts";
-import { softirqs } from "./softirqs.ts";
-import { taintAndLockdown } from "./taint-and-lockdown.ts";
-import { timers } from "./timers.ts";
-import { workQueues } from "./work-queues.ts";
 import { kernelPages } from "./kernel-pages.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
-import { injectedCode } from "./injected-code.ts";
+import { kernelThreadFunctions } from "./kernel-thread-functions.ts";
 import { kernelThreadImpostor } from "./kernel-thread-impostor.ts";
 import { kprobes } from "./kprobes.ts";
 import { livepatch } from "./livepatch.ts";
@@ -31,18 +28,25 @@ import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
 import { perfEvents } from "./perf-events.ts";
 import { promiscuous } from "./promiscuous.ts";
+import { preloadedLibraries } from "./preloaded-libraries.ts";
+import { ptraceAttachments } from "./ptrace-attachments.ts";
+import { registeredCallbacks } from "./registered-callbacks.ts";
 import { rootWithoutCause } from "./root-without-cause.ts";
 import { securityModules } from "./security-modules.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
 import { socketFilters } from "./socket-filters.ts";
+import { softirqs } from "./softirqs.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
+import { taintAndLockdown } from "./taint-and-lockdown.ts";
 import { taskFlags } from "./task-flags.ts";
+import { timers } from "./timers.ts";
 import { tracepoints } from "./tracepoints.ts";
 import { ttyOperations } from "./tty-operations.ts";
 import { uprobes } from "./uprobes.ts";
 import { vanishedProgram } from "./vanished-program.ts";
+import { workQueues } from "./work-queues.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
 export const checks: readonly Check[] = [
@@ -82,6 +86,10 @@ export const checks: readonly Check[] = [
   kernelThreadImpostor,
   injectedCode,
   changedCode,
+  preloadedLibraries,
+  ptraceAttachments,
+  disguisedProcess,
+  coveredProcesses,
   shellOnSocket,
   netfilter,
   packetHandlers,

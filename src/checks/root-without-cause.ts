@@ -25,6 +25,7 @@ export const rootWithoutCause: Check = {
     "Every thread with root's rights was root when its program was started, or was started from a setuid or capable file, or descends from one that was; and nobody carries credentials that the kernel makes for its own helpers only.",
   reads: "cred, saved_auxv, exec ids, flags and parents of every thread",
   attack: ["T1014", "T1548", "T1068"],
+  shares: ["credentials"],
   limits:
     "Only the last program of a process is known, so root that came to an earlier one and was passed on through execve shows by its parent or its credentials, if at all. Rights inside a user namespace of its own are not judged.",
   run(context) {

@@ -11,6 +11,7 @@ export const sharedCredentials: Check = {
     "No user process carries the kernel's own credentials (init_cred) or those of another process.",
   reads: "task_struct.real_cred and cred of every process; init_cred",
   attack: ["T1014", "T1548"],
+  shares: ["credentials"],
   limits:
     "Credentials that were forged in a struct of their own look like any root process's; threads of one process share theirs rightly.",
   run(context) {

@@ -17,6 +17,10 @@ const IDS = new Set([
   "task-flags",
   "injected-code",
   "changed-code",
+  "preloaded-libraries",
+  "ptrace-attachments",
+  "disguised-process",
+  "covered-processes",
 ]);
 const guests = [
   { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },
@@ -28,6 +32,8 @@ for (const { release, flavour, cpu } of guests) {
     const kernel = await debianKernel({ release, flavour });
     await using guest = await bootTiny({ kernel, cpu, ram: "file" });
     await installIntruder(guest);
+    // The name is remembered once a dynamic program was started.
+    await guest.run("bash -c true");
     using attached = await attach(`pid:${guest.pid}`);
     const chosen = checks.filter(({ id }) => IDS.has(id));
     const look = (): Sweep => sweep(attached.kernel, chosen);

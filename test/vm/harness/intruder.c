@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
@@ -162,6 +163,42 @@ static void changed_code(void)
 	ready();
 }
 
+/* A library from where anybody may write; this program stands in for one. */
+static void temporary_library(void)
+{
+	struct stat status;
+	int self = must(open("/proc/self/exe", O_RDONLY), "open");
+	int file = must(open("/tmp/library.so", O_RDWR | O_CREAT, 0755), "open");
+
+	must(fstat(self, &status), "fstat");
+	must(sendfile(file, self, NULL, status.st_size), "sendfile");
+	if (mmap(NULL, status.st_size, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0) == MAP_FAILED)
+		must(-1, "mmap");
+	close(self);
+	close(file);
+	ready();
+}
+
+/* The name has a Cyrillic letter at its beginning. */
+static void foreign_letter(void)
+{
+	prctl(PR_SET_NAME, "\xd1\x95shd");
+	ready();
+}
+
+static void padded_name(void)
+{
+	prctl(PR_SET_NAME, "cron ");
+	ready();
+}
+
+/* Holds the process that the environment names. */
+static void tracer(void)
+{
+	must(ptrace(PTRACE_SEIZE, atoi(getenv("TRACEE")), NULL, NULL), "ptrace");
+	ready();
+}
+
 static const struct {
 	const char *name;
 	void (*become)(void);
@@ -176,6 +213,10 @@ static const struct {
 	{ "injected_stack", injected_stack },
 	{ "memory_library", memory_library },
 	{ "changed_code", changed_code },
+	{ "temporary_library", temporary_library },
+	{ "foreign_letter", foreign_letter },
+	{ "padded_name", padded_name },
+	{ "tracer", tracer },
 };
 
 int main(int argc, char **argv)

@@ -20,13 +20,26 @@ export async function installIntruder(guest: Guest): Promise<void> {
   await guest.put(PROGRAM, readFileSync(await helperProgram("intruder")), 0o755);
 }
 
-/** Starts a scenario. */
+/**
+ * Runs the program as a shell command says, which names it `"$PROGRAM"`: it does nothing but stay.
+ */
+export async function stayAs(guest: Guest, command: string): Promise<Omit<Intruder, "task">> {
+  const script = `PROGRAM=${PROGRAM}; export SCENARIO_READY_FD=1; ${command}\n`;
+  await guest.put("/run/stay", script);
+  const pid = Number(await guest.run("setsid bash /run/stay >/dev/null 2>&1 </dev/null & echo $!"));
+  await guest.run("sleep 0.5");
+  await asleep(guest, pid);
+  return { pid, end: () => endSession(guest, pid) };
+}
+
+/** Starts a scenario; `program` is how the shell finds the program. */
 export async function startIntruder(
   guest: Guest,
   kernel: Kernel,
   scenario: string,
+  program: string = PROGRAM,
 ): Promise<Intruder> {
-  const told = await guest.run(`${PROGRAM} ${scenario}`);
+  const told = await guest.run(`${program} ${scenario}`);
   const pid = Number(/ (\d+)$/.exec(told.trim())?.[1]);
   await asleep(guest, pid);
   return { pid, task: taskOf(kernel, pid), end: () => endSession(guest, pid) };
