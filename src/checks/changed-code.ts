@@ -6,7 +6,8 @@ import type { ExecutableArea } from "../linux/executable-areas.ts";
 import type { MappedFile } from "../linux/mapped-file.ts";
 import type { PageFrames } from "../linux/page-frames.ts";
 import { ProgramFiles } from "../linux/program-file.ts";
-import { uprobeOffsets } from "../linux/uprobes.ts";
+import type { Kernel } from "../linux/kernel.ts";
+import { uprobes } from "../linux/uprobe.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { executableMemory, mappedFiles } from "./memory-facts.ts";
 import type { ProcessMemory } from "./memory-facts.ts";
@@ -62,7 +63,7 @@ class Comparer {
     this.#context = context;
     this.#programs = new ProgramFiles(kernel);
     this.#anonymous = new AnonymousPages(this.#programs.cache.frames);
-    this.#probes = uprobeOffsets(kernel, kernel.budget(), (reason) => context.unseen(reason));
+    this.#probes = probedOffsets(kernel, (reason) => context.unseen(reason));
   }
 
   compare(memory: ProcessMemory): void {
@@ -142,6 +143,20 @@ class Comparer {
       },
     });
   }
+}
+
+/** Offsets of user probes, by the `address_space` of the file: each process gets a breakpoint there. */
+function probedOffsets(
+  kernel: Kernel,
+  problem: (reason: string) => void,
+): ReadonlyMap<GuestVirtual, ReadonlySet<number>> {
+  const mapping = kernel.reader("inode", "i_mapping");
+  const probes = new Map<GuestVirtual, Set<number>>();
+  for (const { inode, offset } of uprobes(kernel, kernel.budget(), problem)) {
+    const file = mapping(inode);
+    probes.set(file, (probes.get(file) ?? new Set()).add(offset));
+  }
+  return probes;
 }
 
 type CopiedPage = { readonly address: number; readonly physical: GuestPhysical };

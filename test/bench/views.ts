@@ -57,7 +57,7 @@ function resident(looks: readonly Look[]): number {
 /** A warm sweep of 1,000 processes, whole and what the dearest checks have of it. */
 export async function sweepOfMany(guest: Guest): Promise<Figure[]> {
   using attached = await attach(`pid:${guest.pid}`);
-  const host = findKernelText(attached, guest.options.kernel.vmlinuz);
+  const host = findKernelFiles(attached, { kernelFile: guest.options.kernel.vmlinuz });
   await populate(guest, attached, 1000);
   const shares = new Map<string, number>();
   const whole = timeMs(
