@@ -68,6 +68,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/check.ts"),
   },
   {
+    name: "scan",
+    summary: "YARA rules over kernel memory, process memory and the page cache",
+    load: () => import("./commands/scan.ts"),
+  },
+  {
     name: "watch",
     summary: "sweeps until stopped; tells each finding when it comes and goes",
     load: () => import("./commands/watch.ts"),

@@ -16,7 +16,7 @@ const floors: readonly (readonly string[])[] = [
   ["vm", "linux"],
   ["views"],
   ["events"],
-  ["response", "policy", "checks", "files", "baseline", "evidence", "channel", "trap"],
+  ["response", "policy", "checks", "files", "baseline", "scan", "evidence", "channel", "trap"],
   ["store"],
   ["daemon"],
   ["cli", "api", "library"],
