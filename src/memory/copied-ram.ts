@@ -46,6 +46,10 @@ export class CopiedRam implements PhysicalMemory {
     return this.#read(physical, target) ? target : undefined;
   }
 
+  readInto(physical: GuestPhysical, target: Uint8Array): number {
+    return this.#read(physical, target) ? target.length : 0;
+  }
+
   /** Whether the first page of every block can be read. */
   probe(): boolean {
     const page = new Uint8Array(new ArrayBuffer(PAGE_SIZE));

@@ -72,8 +72,12 @@ export class MappedMemory implements PhysicalMemory {
   refresh(): void {}
 
   /** Gives back the page-table entries that a scan left behind. */
-  forget(): void {
-    this.#mapping.forget();
+  forget({ start, size }: PhysicalRange): void {
+    for (const block of this.#blocks) {
+      const from = Math.max(start, block.start);
+      const to = Math.min(start + size, block.start + block.size);
+      if (from < to) this.#mapping.forget(from - block.start + block.offset, to - from);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -29,10 +29,15 @@ export interface PhysicalMemory extends Disposable {
    * May be a view that changes under the caller's eyes (live mapping): copy before validating twice.
    */
   bytes(physical: GuestPhysical, length: number): Uint8Array | undefined;
+  /**
+   * Fills `target` without an allocation and past the page cache, for scans, where memory has to be
+   * copied. Returns how many bytes it got before the first that could not be read.
+   */
+  readInto?(physical: GuestPhysical, target: Uint8Array): number;
   /** The stretches worth scanning, where the source knows that the rest was never touched. */
   populated?(): readonly PhysicalRange[];
-  /** Gives back what a scan left resident on the host. */
-  forget?(): void;
+  /** Gives back what reading a range left resident in this process. */
+  forget?(range: PhysicalRange): void;
   /** Forgets copied pages, so that the next read sees the guest as it is now. */
   refresh(): void;
 }

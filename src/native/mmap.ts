@@ -9,7 +9,7 @@ const mmapAt = libc.func(
   "void *mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)",
 );
 const munmap = libc.func("int munmap(void *addr, size_t length)");
-const madvise = libc.func("int madvise(void *addr, size_t length, int advice)");
+const madviseAt = libc.func("int madvise(uintptr_t addr, size_t length, int advice)");
 const lseek = libc.func("int64_t lseek64(int fd, int64_t offset, int whence)");
 
 const PROT_NONE = 0;
@@ -28,8 +28,11 @@ const SEEK_HOLE = 4;
 /** A file's bytes, mapped shared. Reading beyond a file that shrank ends the process with SIGBUS. */
 export type Mapping = Disposable & {
   readonly buffer: ArrayBuffer;
-  /** Drops this process's page-table entries (not the data), so that a scan leaves no resident set. */
-  forget(): void;
+  /**
+   * Drops this process's page-table entries (not the data) for a range of whole pages, so that a scan
+   * leaves no resident set.
+   */
+  forget(offset: number, size: number): void;
 };
 
 /**
@@ -49,12 +52,14 @@ function failed(address: unknown): boolean {
 }
 
 function mappingOf(address: unknown, length: number): Mapping {
+  const start = koffi.address(address);
   let mapped = true;
   return {
     buffer: koffi.view(address, length),
-    forget() {
+    forget(offset, size) {
       // Safe: MADV_DONTNEED on a shared file mapping loses no data, the next access faults it in again.
-      if (mapped) madvise(address, length, MADV_DONTNEED);
+      const inside = offset >= 0 && size >= 0 && offset + size <= length;
+      if (mapped && inside) madviseAt(start + BigInt(offset), size, MADV_DONTNEED);
     },
     [Symbol.dispose]() {
       // Safe only because owners drop their views with the mapping: MappedMemory empties them first.

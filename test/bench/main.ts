@@ -4,6 +4,7 @@ import { tableLines } from "../../src/cli/table.ts";
 import { kernel } from "../vm/harness/debian-kernel.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import type { Figure } from "./measure.ts";
+import { monitorMemory } from "./monitor-memory.ts";
 import { discovery, pageWalk, processList, sweepOfMany, sweeps, wholeCommand } from "./views.ts";
 
 const BASELINE = join(import.meta.dirname, "baseline.json");
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
     ...(await processList(guest, 100, 0.3)),
     ...(await sweepOfMany(guest)),
     ...(await processList(guest, 2000, 3)),
+    ...(await monitorMemory()),
   ];
   print(figures, baseline);
   if (process.argv.includes("--save")) save(figures);

@@ -2,10 +2,14 @@ import type { GuestPhysical } from "../../base/address.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { imageAt } from "./kernel-image.ts";
 import type { KernelImage } from "./kernel-image.ts";
+import { scanParts } from "./scan.ts";
 import type { KnownKernel } from "./symbol-cache.ts";
 
 /** Kernels lie at multiples of CONFIG_PHYSICAL_ALIGN, 2 MiB at the least. */
 const ALIGNMENT = 0x20_0000;
+
+/** Around each byte that is read of a mapping the host maps 64 KiB (fault_around_bytes). */
+const PART = 0x1000_0000;
 
 type Wanted = { readonly kernel: KnownKernel; readonly id: Buffer };
 
@@ -23,7 +27,7 @@ export function findKnownImages(
   if (kernels.length === 0) return [];
   const wanted = kernels.map((kernel) => ({ kernel, id: Buffer.from(kernel.buildId, "hex") }));
   const found: KnownImage[] = [];
-  for (const range of memory.populated?.() ?? memory.ranges) {
+  for (const range of scanParts(memory, PART)) {
     const end = range.start + range.size;
     const first = Math.floor(range.start / ALIGNMENT) * ALIGNMENT;
     for (let place = first; place < end; place += ALIGNMENT) {

@@ -46,7 +46,7 @@ function openKnown(memory: PhysicalMemory, options: OpenKernelOptions): Kernel[]
   if (cache === undefined) return [];
   return findKnownImages(memory, cache.known()).flatMap((found) => {
     try {
-      const loaded = knownSymbols(imageBytes(memory, found.image), found, cache);
+      const loaded = knownSymbols(memory, found, cache);
       if (loaded === undefined) return [];
       return [assemble(memory, found.image, loaded, options)];
     } catch (error) {

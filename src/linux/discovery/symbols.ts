@@ -3,6 +3,7 @@ import { KvmsecError } from "../../base/errors.ts";
 import { findKallsyms } from "../../formats/kallsyms.ts";
 import { deserializeSymbols, serializeSymbols } from "../../formats/symbol-cache.ts";
 import { SymbolTable } from "../../formats/symbol-table.ts";
+import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { buildIdNotes } from "./identity.ts";
 import type { BuildIdNote } from "./identity.ts";
 import type { KernelImage } from "./kernel-image.ts";
@@ -13,16 +14,20 @@ const BANNER = Buffer.from("Linux version ");
 
 export type LoadedSymbols = { readonly symbols: SymbolTable; readonly buildId: string | undefined };
 
+/** Some bytes of an image, counted from its start; undefined where any is missing. */
+type ReadImage = (offset: number, length: number) => Uint8Array | undefined;
+
 /** Symbols of an image that was decoded before; undefined where they do not fit it after all. */
 export function knownSymbols(
-  bytes: Uint8Array,
+  memory: PhysicalMemory,
   { image, kernel }: KnownImage,
   cache: SymbolCache,
 ): LoadedSymbols | undefined {
   const stored = cache.load(kernel);
   const symbols = stored === undefined ? undefined : deserializeSymbols(stored);
   const slid = symbols === undefined ? undefined : slide(symbols, image.virtual);
-  if (slid === undefined || !fits(bytes, image, slid)) return undefined;
+  const read: ReadImage = (offset, length) => memory.bytes(image.physical + offset, length);
+  if (slid === undefined || !fits(read, image, slid)) return undefined;
   return { symbols: slid, buildId: kernel.buildId };
 }
 
@@ -37,7 +42,8 @@ export function decodeSymbols(
   });
   if (!found.ok) throw notFound(found.reason);
   // A second consistent table is somebody's forgery: only one can name this image's landmarks.
-  const fitting = found.candidates.filter(({ table }) => fits(bytes, image, table));
+  const read: ReadImage = (offset, length) => bytes.subarray(offset, offset + length);
+  const fitting = found.candidates.filter(({ table }) => fits(read, image, table));
   if (fitting.length !== 1) {
     throw notFound(`${fitting.length} of ${found.candidates.length} tables fit the image`);
   }
@@ -72,11 +78,12 @@ function slide(symbols: SymbolTable, text: GuestVirtual): SymbolTable {
 }
 
 /** A table is this image's where its landmarks are: the image's start and the banner's text. */
-function fits(bytes: Uint8Array, image: KernelImage, symbols: SymbolTable): boolean {
+function fits(read: ReadImage, image: KernelImage, symbols: SymbolTable): boolean {
   if (symbols.address("_text") !== image.virtual) return false;
   const at = symbols.address("linux_banner") - image.virtual;
-  if (!(at > 0 && at + BANNER.length <= bytes.length)) return false;
-  return BANNER.equals(bytes.subarray(at, at + BANNER.length));
+  if (!(at > 0 && at + BANNER.length <= image.size)) return false;
+  const banner = read(at, BANNER.length);
+  return banner !== undefined && BANNER.equals(banner);
 }
 
 /** The note inside `.notes`: the others are those of the vDSO images. */
