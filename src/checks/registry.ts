@@ -41,6 +41,7 @@ import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
 import { taintAndLockdown } from "./taint-and-lockdown.ts";
 import { taskFlags } from "./task-flags.ts";
+import { textForms } from "./text-forms.ts";
 import { timers } from "./timers.ts";
 import { tracepoints } from "./tracepoints.ts";
 import { ttyOperations } from "./tty-operations.ts";
@@ -53,6 +54,7 @@ export const checks: readonly Check[] = [
   kernelText,
   kernelRodata,
   moduleText,
+  textForms,
   kernelPages,
   syscallTable,
   syscallDispatch,

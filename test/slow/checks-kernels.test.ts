@@ -55,6 +55,15 @@ for (const wish of guests) {
         assert.equal(status, "pass", `${id}: ${reason}`);
       }
     });
+    await t.test("without files its code is looked at by its forms", () => {
+      const { findings, checks: results } = sweep(
+        attached.kernel,
+        checks.filter(({ id }) => id === "text-forms"),
+      );
+      assert.deepEqual(findings, []);
+      assert.equal(results[0]?.status, "pass", results[0]?.reason);
+      assert.ok((results[0]?.coverage.looked ?? 0) > 1000);
+    });
     await t.test(
       "code of classic filters has an owner, and sockets of io_urings a process",
       async () => {

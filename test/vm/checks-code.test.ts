@@ -1,12 +1,14 @@
-import { test } from "node:test";
 import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import { findKernelFiles } from "../../src/files/kernel-files.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { assertClean, assertFound } from "./harness/check-story.ts";
-import { moduleTamperings } from "./harness/code-tamperings.ts";
+import { formTamperings, hotTamperings, moduleTamperings } from "./harness/code-tamperings.ts";
+import type { CodeTampering } from "./harness/code-tamperings.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { moduleFolder } from "./harness/guest-modules.ts";
 import { bootTiny } from "./harness/guest.ts";
@@ -31,25 +33,43 @@ for (const { release, flavour, cpu } of guests) {
     });
     const chosen = checks.filter(({ id }) => IDS.has(id));
     const look = (): Sweep => sweep(attached.kernel, chosen, files);
+    const forms = checks.filter(({ id }) => id === "text-forms");
+    const lookAtForms = (): Sweep => sweep(attached.kernel, forms);
     using editor = new RamEditor(guest, attached.kernel);
 
-    await t.test("nothing is found before", () => assertClean(look()));
+    await t.test("nothing is found before", () => {
+      assertClean(look());
+      assertClean(lookAtForms());
+    });
     await t.test("tracing of a module's functions stays silent", async () => {
       await guest.run(TRACE);
       assertClean(look());
+      assertClean(lookAtForms());
       await guest.run(UNTRACE);
       assertClean(look());
+      assertClean(lookAtForms());
     });
+    const plant = (inner: TestContext, tampering: CodeTampering, seen: () => Sweep): void => {
+      const undo = tampering.tamper(attached.kernel, editor);
+      try {
+        assertFound(inner, tampering, seen);
+      } finally {
+        undo();
+      }
+      assert.deepEqual(seen().findings, []);
+    };
     for (const tampering of moduleTamperings) {
-      await t.test(tampering.title, (inner) => {
-        const undo = tampering.tamper(attached.kernel, editor);
-        try {
-          assertFound(inner, tampering, look);
-        } finally {
-          undo();
-        }
-        assert.deepEqual(look().findings, []);
-      });
+      await t.test(tampering.title, (inner) => plant(inner, tampering, look));
+    }
+    await t.test("changes of code that runs", async (inner) => {
+      await guest.qmp("stop");
+      for (const tampering of hotTamperings) plant(inner, tampering, look);
+      await guest.qmp("cont");
+    });
+    for (const tampering of formTamperings) {
+      await t.test(`without files: ${tampering.title}`, (inner) =>
+        plant(inner, tampering, lookAtForms),
+      );
     }
     await t.test("a module without a file is told of", () => {
       const { checks: results } = sweep(attached.kernel, chosen, {
@@ -67,9 +87,11 @@ for (const { release, flavour, cpu } of guests) {
 /** Function tracing and kprobes in a module. */
 const TRACE = `mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
   cd /sys/kernel/tracing || exit 1
-  echo 'nft_*' > set_ftrace_filter && echo function > current_tracer
+  echo 'nft_*' > set_ftrace_filter && echo 'vfs_*' >> set_ftrace_filter && echo function > current_tracer
   echo 'p:kvmsec_start nf_tables:nft_do_chain' > kprobe_events
   echo 'r:kvmsec_return nf_tables:nft_do_chain' >> kprobe_events
+  echo 'p:kvmsec_kernel tcp4_seq_show' >> kprobe_events
+  echo 'p:kvmsec_inside tcp4_seq_show+9' >> kprobe_events || true
   echo 1 > events/kprobes/enable`;
 const UNTRACE = `cd /sys/kernel/tracing
   echo 0 > events/kprobes/enable; echo > kprobe_events

@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import { parseVmlinux } from "../../formats/vmlinux.ts";
 import { readKernelRelocations, relocateKernel } from "../../formats/kernel-relocations.ts";
+import type { SymbolTable } from "../../formats/symbol-table.ts";
 import type { Kernel } from "../kernel.ts";
 import type { CodeFile, Section, StaticCallTrampoline } from "./code-file.ts";
 
@@ -20,12 +21,8 @@ export class KernelFile implements CodeFile {
     this.image = image;
     this.base = kernel.image.virtual;
     this.sections = sections;
-    this.tables = {
-      mcount: between(kernel, "__start_mcount_loc", "__stop_mcount_loc"),
-      staticCalls: between(kernel, "__start_static_call_sites", "__stop_static_call_sites"),
-      jumpLabels: between(kernel, "__start___jump_table", "__stop___jump_table"),
-    };
-    this.staticCallTrampolines = [...trampolines(kernel)];
+    this.tables = kernelTables(kernel);
+    this.staticCallTrampolines = [...symbolTrampolines(kernel.symbols)];
   }
 
   bytes(address: GuestVirtual, length: number): Uint8Array | undefined {
@@ -77,6 +74,15 @@ export function prepareKernelFile(
   return { ok: true, file: new KernelFile(kernel, vmlinux.image, sections) };
 }
 
+/** The kernel's own tables of patch sites: they lie between symbols. */
+export function kernelTables(kernel: Kernel): CodeFile["tables"] {
+  return {
+    mcount: between(kernel, "__start_mcount_loc", "__stop_mcount_loc"),
+    staticCalls: between(kernel, "__start_static_call_sites", "__stop_static_call_sites"),
+    jumpLabels: between(kernel, "__start___jump_table", "__stop___jump_table"),
+  };
+}
+
 /** A table between two symbols (include/asm-generic/vmlinux.lds.h). */
 function between(kernel: Kernel, start: string, stop: string): Section | undefined {
   const from = kernel.symbol(start);
@@ -85,7 +91,7 @@ function between(kernel: Kernel, start: string, stop: string): Section | undefin
 }
 
 /** `__SCT__name` jumps to what the key `__SCK__name` holds (arch/x86/include/asm/static_call.h). */
-function* trampolines({ symbols }: Kernel): Generator<StaticCallTrampoline> {
+export function* symbolTrampolines(symbols: SymbolTable): Generator<StaticCallTrampoline> {
   for (const index of symbols.startingWith("__SCT__")) {
     const { name, address } = symbols.entry(index);
     yield { address, key: symbols.address(name.replace("__SCT__", "__SCK__")) };

@@ -120,9 +120,9 @@ function* jumpLabels(file: CodeFile): Generator<PatchSite> {
   for (const entry of entries(file.tables.jumpLabels, 16)) {
     const address = entry + file.i32(entry);
     const detail = entry + 4 + file.i32(entry + 4);
-    const first = (file.i32(address) || 0) & 0xff;
-    // Compiled in as a jump or NOP of two bytes (since 5.14), or of five.
-    const length = first === 0xeb || first === 0x66 ? 2 : 5;
+    const start = (file.i32(address) || 0) & 0xffff;
+    // A jump or NOP of two bytes (since 5.14), or of five, which may begin with the same prefix.
+    const length = (start & 0xff) === 0xeb || start === 0x9066 ? 2 : 5;
     yield { kind: "jump-label", address, length, detail };
   }
 }

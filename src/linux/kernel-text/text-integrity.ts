@@ -5,6 +5,7 @@ import type { Kernel } from "../kernel.ts";
 import { alternatives } from "./alternatives.ts";
 import type { Alternative } from "./alternatives.ts";
 import type { CodeFile, Section } from "./code-file.ts";
+import { lastAtOrBelow } from "./function-map.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
 import { patchSites } from "./patch-sites.ts";
@@ -211,17 +212,6 @@ export class TextIntegrity {
 
 function pageAfter(address: GuestVirtual): GuestVirtual {
   return (Math.floor(address / PAGE_SIZE) + 1) * PAGE_SIZE;
-}
-
-function lastAtOrBelow(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (sorted[middle] <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }
 
 function differences(start: GuestVirtual, expected: Uint8Array, seen: Buffer): TextChange[] {

@@ -73,6 +73,96 @@ export const moduleTamperings: readonly CodeTampering[] = [
   },
 ];
 
+/** A function of the kernel that is not running while it is changed. */
+const KERNEL_VICTIM = "tcp4_seq_show";
+
+/** Hooks that show by their form, without a file to compare with. */
+export const formTamperings: readonly CodeTampering[] = [
+  {
+    title: "a jump to memory of nobody at a function's start",
+    check: "text-forms",
+    tamper: (kernel, editor) => editor.writeBranch(symbol(kernel, KERNEL_VICTIM), nobody(kernel)),
+    says: /tcp4_seq_show.*nobody's/s,
+  },
+  {
+    title: "an ftrace site that calls a function of the kernel",
+    check: "text-forms",
+    tamper: (kernel, editor) => {
+      const site = behindFentry(kernel, symbol(kernel, KERNEL_VICTIM)) - 5;
+      return editor.writeBranch(site, symbol(kernel, "commit_creds"), 0xe8);
+    },
+    says: /tcp4_seq_show.*mcount site.*call commit_creds/s,
+  },
+  {
+    title: "a jump into a module behind the ftrace site",
+    check: "text-forms",
+    tamper: (kernel, editor) =>
+      editor.writeBranch(behindFentry(kernel, symbol(kernel, KERNEL_VICTIM)), victim(kernel)),
+    says: /tcp4_seq_show\+0x.*out of the kernel into a module.*jmp nft_do_chain/s,
+  },
+  {
+    title: "a call of the middle of a function",
+    check: "text-forms",
+    tamper: (kernel, editor) => {
+      const call = callIn(kernel, symbol(kernel, KERNEL_VICTIM));
+      return editor.writeBranch(call, symbol(kernel, "commit_creds") + 0x20, 0xe8);
+    },
+    says: /calls the middle of another function.*call commit_creds\+0x20/s,
+  },
+  {
+    title: "a jump through a register with the address in the code",
+    check: "text-forms",
+    tamper: (kernel, editor) => {
+      const at = behindFentry(kernel, symbol(kernel, KERNEL_VICTIM));
+      const code = Buffer.from("48b80000000000000000ffe0", "hex");
+      code.writeBigUInt64LE(kernel.space.folding.unfold(symbol(kernel, "init_task")), 2);
+      return editor.write(at, code);
+    },
+    says: /jumps to an address that it holds itself.*init_task/s,
+  },
+  {
+    title: "a return to an address that was pushed",
+    check: "text-forms",
+    tamper: (kernel, editor) => {
+      const at = behindFentry(kernel, symbol(kernel, KERNEL_VICTIM));
+      const code = Buffer.from("6800000000c3", "hex");
+      code.writeInt32LE(symbol(kernel, "commit_creds"), 1);
+      return editor.write(at, code);
+    },
+    says: /returns to an address that it holds.*commit_creds/s,
+  },
+  {
+    title: "a static call sent to another function",
+    check: "text-forms",
+    tamper: (kernel, editor) =>
+      editor.writeBranch(symbol(kernel, "__SCT__cond_resched"), symbol(kernel, "commit_creds")),
+    says: /__SCT__cond_resched.*static-call site/s,
+  },
+  {
+    title: "a breakpoint that is no probe's",
+    check: "text-forms",
+    tamper: (kernel, editor) => editor.writeHex(symbol(kernel, KERNEL_VICTIM), "cc"),
+    says: /tcp4_seq_show (begins with a breakpoint|holds none of the forms)/,
+  },
+  {
+    title: "a jump out of a module at its function's start",
+    check: "text-forms",
+    tamper: (kernel, editor) => editor.writeBranch(victim(kernel), nobody(kernel)),
+    says: /nft_do_chain.*nobody's/s,
+  },
+];
+
+/** Changes of code that may be running: the guest has to stand still. */
+export const hotTamperings: readonly CodeTampering[] = [
+  {
+    title: "code inside an alternative",
+    check: "kernel-text",
+    tamper: (kernel, editor) =>
+      editor.writeHex(symbol(kernel, "__x86_indirect_thunk_array"), "4831c0c3"),
+    says: /__x86_indirect_thunk/,
+  },
+];
+
 function symbol(kernel: Kernel, name: string): GuestVirtual {
   return kernel.requireSymbol(name);
 }
