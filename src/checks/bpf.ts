@@ -1,10 +1,17 @@
 import type { GuestVirtual } from "../base/address.ts";
+import { bpfAttachments } from "../linux/bpf-attachments.ts";
 import { bpfHelperCalls, listedPrograms } from "../linux/bpf-calls.ts";
-import { BpfPrograms } from "../linux/bpf-program.ts";
+import { bpfDescriptors } from "../linux/bpf-holders.ts";
+import type { BpfDescriptor } from "../linux/bpf-holders.ts";
+import { BpfPrograms, usedMaps } from "../linux/bpf-program.ts";
 import { listSnapshot } from "../linux/list-snapshot.ts";
 import { XArrays } from "../linux/xarray.ts";
 import type { Check, CheckContext } from "./check.ts";
 import type { Confidence, Severity } from "./finding.ts";
+import { sockets } from "./user-facts.ts";
+
+/** BPF_OBJ_NAME_LEN. */
+const MAX_NAME = 16;
 
 type Danger = {
   readonly severity: Severity;
@@ -29,33 +36,79 @@ const DANGEROUS: ReadonlyMap<string, Danger> = new Map<string, Danger>([
   ],
 ]);
 
+/** Where an object was seen: places, and pids of those that hold it. */
+type Sighting = { readonly places: Set<string>; readonly pids: Set<number> };
+type Kind = BpfDescriptor["kind"];
+
 /** No eBPF program is hidden, and none has the means to lie to programs. */
 export const bpf: Check = {
   id: "bpf",
   proves:
-    "Each BPF program that has machine code is one that the kernel lists, and none calls a helper that overwrites processes' memory, changes what functions return, or sends signals.",
-  reads: "prog_idr, bpf_kallsyms, the instructions of each program",
+    "Each BPF program that has machine code, is run somewhere (cgroups, XDP, tc, tracing, perf, links, tail calls, sockets) or is held by a process is one that the kernel lists, and so is each map and link in use; and no program calls a helper that overwrites processes' memory, changes what functions return, or sends signals.",
+  reads:
+    "prog_idr, map_idr, link_idr; bpf_kallsyms; cgroup_bpf, net_device, tcf_proto, trace_event_call, perf_event, tracepoints, trampoline_table, sk_filter, descriptors; the instructions of each program",
   attack: ["T1014", "T1205"],
   limits:
-    "What a program does with maps, packets and return values of its own hooks is not judged. Programs taken out of both lists show as ownerless pages only where they had pages of their own.",
+    "What a program does with maps, packets and return values of its own hooks is not judged. Filters of tc below a classful qdisc are not followed.",
   run(context) {
     const { kernel } = context;
-    const budget = kernel.budget();
-    const problem = (reason: string): void => context.unseen(reason);
-    // First those with code, since a program is numbered before it gets some.
-    const running = new Set(withCode(context));
-    const programs = new Set<GuestVirtual>();
-    const idr = kernel.requireSymbol("prog_idr");
-    for (const { pointer } of new XArrays(kernel).idrEntries(idr, budget, problem)) {
-      programs.add(pointer);
-    }
-    const hidden = running.difference(programs);
+    // First what is used, then the lists: an object is numbered before it is used.
+    const seen = sightings(context);
+    const programs = listed(context, "prog_idr");
     const decoder = new BpfPrograms(kernel);
-    for (const program of hidden) reportHidden(context, decoder, program);
-    for (const program of programs.union(hidden)) checkCalls(context, decoder, program);
-    context.cover(programs.size + hidden.size);
+    const hidden = reportHidden(context, "program", seen, programs);
+    for (const program of programs.union(hidden)) {
+      checkCalls(context, decoder, program, seen.program.get(program)?.pids);
+      for (const map of usedMaps(kernel, program)) {
+        sighting(seen.map, map).places.add(`program ${decoder.id(program)}`);
+      }
+    }
+    const maps = reportHidden(context, "map", seen, listed(context, "map_idr"));
+    const links = reportHidden(context, "link", seen, listed(context, "link_idr"));
+    // The three lists were looked at too: many guests have no program.
+    context.cover(3 + programs.size + hidden.size + maps.size + links.size);
   },
 };
+
+type Sightings = Readonly<Record<Kind, Map<GuestVirtual, Sighting>>>;
+
+function sighting(known: Map<GuestVirtual, Sighting>, object: GuestVirtual): Sighting {
+  const found = known.get(object) ?? { places: new Set<string>(), pids: new Set<number>() };
+  known.set(object, found);
+  return found;
+}
+
+/** Everything that is in use, without a look at the lists of what there is. */
+function sightings(context: CheckContext): Sightings {
+  const { kernel, facts } = context;
+  const budget = kernel.budget();
+  const problem = (reason: string): void => context.unseen(reason);
+  const seen: Sightings = { program: new Map(), map: new Map(), link: new Map() };
+  for (const program of withCode(context)) sighting(seen.program, program).places.add("code");
+  for (const { kind, object, pid } of bpfDescriptors(kernel, budget, problem)) {
+    sighting(seen[kind], object).pids.add(pid);
+  }
+  const maps = [...listed(context, "map_idr"), ...seen.map.keys()];
+  for (const { place, program } of bpfAttachments(kernel, maps, budget, problem)) {
+    sighting(seen.program, program).places.add(place);
+  }
+  for (const { filter } of facts.get(sockets).rows) {
+    // Classic filters are turned into programs that nobody lists.
+    if (filter === undefined || filter.classic !== undefined || filter.tag === undefined) continue;
+    sighting(seen.program, filter.program).places.add("a socket");
+  }
+  return seen;
+}
+
+function listed(context: CheckContext, symbol: string): Set<GuestVirtual> {
+  const { kernel } = context;
+  const idr = kernel.symbol(symbol);
+  const problem = (reason: string): void => context.unseen(reason);
+  // Links have numbers since 5.8.
+  if (idr !== idr) return new Set();
+  const entries = new XArrays(kernel).idrEntries(idr, kernel.budget(), problem);
+  return new Set(Array.from(entries, ({ pointer }) => pointer));
+}
 
 function* withCode(context: CheckContext): Generator<GuestVirtual> {
   const { kernel } = context;
@@ -65,18 +118,51 @@ function* withCode(context: CheckContext): Generator<GuestVirtual> {
   yield* listedPrograms(kernel, listSnapshot(kernel, head, link, kernel.budget(), problem));
 }
 
-function reportHidden(context: CheckContext, decoder: BpfPrograms, program: GuestVirtual): void {
-  const { name, type, tag } = decoder.decode(program);
-  context.report({
-    severity: "critical",
-    confidence: "high",
-    title: `BPF program ${name || tag} (${type}) is loaded but not listed.`,
-    subject: { hidden: context.kernel.format(program), tag },
-    evidence: { name, type, tag, program: context.kernel.format(program) },
-  });
+/** Reports what is in use and not listed; returns it. */
+function reportHidden(
+  context: CheckContext,
+  kind: Kind,
+  seen: Sightings,
+  known: ReadonlySet<GuestVirtual>,
+): Set<GuestVirtual> {
+  const hidden = new Set<GuestVirtual>();
+  for (const [object, { places, pids }] of seen[kind]) {
+    // Where the kernel numbers no links, none can be missing.
+    if (known.has(object) || (kind === "link" && known.size === 0)) continue;
+    hidden.add(object);
+    const at = context.kernel.format(object);
+    const { text, ...details } = describe(context, kind, object);
+    context.report({
+      severity: "critical",
+      confidence: "high",
+      title: `BPF ${kind} ${text} is in use but not listed.`,
+      subject: { hidden: at, kind },
+      evidence: { ...details, object: at, seenBy: [...places], pids: [...pids] },
+    });
+  }
+  return hidden;
 }
 
-function checkCalls(context: CheckContext, decoder: BpfPrograms, program: GuestVirtual): void {
+function describe(
+  { kernel }: CheckContext,
+  kind: Kind,
+  object: GuestVirtual,
+): { readonly text: string; readonly [key: string]: string } {
+  if (kind === "program") {
+    const { name, type, tag } = new BpfPrograms(kernel).decode(object);
+    return { text: `${name || tag} (${type})`, name, type, tag };
+  }
+  if (kind === "link") return { text: kernel.format(object) };
+  const name = kernel.space.string(kernel.reader("bpf_map", "name")(object), MAX_NAME) ?? "";
+  return { text: name || kernel.format(object), name };
+}
+
+function checkCalls(
+  context: CheckContext,
+  decoder: BpfPrograms,
+  program: GuestVirtual,
+  pids: ReadonlySet<number> | undefined,
+): void {
   const calls = bpfHelperCalls(context.kernel, program);
   if (calls === undefined) {
     context.unseen("the instructions of a BPF program cannot be read");
@@ -97,6 +183,7 @@ function checkCalls(context: CheckContext, decoder: BpfPrograms, program: GuestV
         type,
         uid,
         attachedTo: attachFunction ?? null,
+        pids: [...(pids ?? [])],
         program: context.kernel.format(program),
       },
     });

@@ -4,8 +4,43 @@ import { FdTables } from "./fd-table.ts";
 import type { Kernel } from "./kernel.ts";
 import { Tasks } from "./task.ts";
 
+/** A descriptor of a process that holds a BPF object. */
+export type BpfDescriptor = {
+  readonly kind: "program" | "map" | "link";
+  readonly object: GuestVirtual;
+  readonly pid: number;
+};
+
 /** File operations of descriptors whose private data is a BPF object (kernel/bpf/syscall.c). */
-const OPERATIONS = ["bpf_prog_fops", "bpf_map_fops", "bpf_link_fops", "bpf_link_fops_poll"];
+const OPERATIONS: Readonly<Record<string, BpfDescriptor["kind"]>> = {
+  bpf_prog_fops: "program",
+  bpf_map_fops: "map",
+  bpf_link_fops: "link",
+  bpf_link_fops_poll: "link",
+};
+
+/** Every descriptor of every process that holds a BPF program, map or link. */
+export function* bpfDescriptors(
+  kernel: Kernel,
+  budget: Budget,
+  problem?: (reason: string) => void,
+): Generator<BpfDescriptor> {
+  const tasks = new Tasks(kernel);
+  const tables = new FdTables(kernel);
+  const operations = kernel.reader("file", "f_op");
+  const content = kernel.reader("file", "private_data");
+  const wanted = new Map(
+    Object.entries(OPERATIONS).map(([name, kind]) => [kernel.symbol(name), kind]),
+  );
+  for (const task of tasks.processes(budget, problem)) {
+    const files = tasks.files(task);
+    if (!(files < 0)) continue;
+    for (const { file } of tables.descriptors(files, budget, problem)) {
+      const kind = wanted.get(operations(file));
+      if (kind !== undefined) yield { kind, object: content(file), pid: tasks.pid(task) };
+    }
+  }
+}
 
 /**
  * Which processes hold a BPF program, map or link by a file descriptor: addresses of the objects
@@ -16,21 +51,10 @@ export function bpfHolders(
   budget: Budget,
   problem?: (reason: string) => void,
 ): Map<GuestVirtual, number[]> {
-  const tasks = new Tasks(kernel);
-  const tables = new FdTables(kernel);
-  const operations = kernel.reader("file", "f_op");
-  const content = kernel.reader("file", "private_data");
-  const wanted = new Set(OPERATIONS.map((name) => kernel.symbol(name)).filter((at) => at < 0));
   const holders = new Map<GuestVirtual, Set<number>>();
-  for (const task of tasks.processes(budget, problem)) {
-    const files = tasks.files(task);
-    if (!(files < 0)) continue;
-    for (const { file } of tables.descriptors(files, budget, problem)) {
-      if (!wanted.has(operations(file))) continue;
-      const object = content(file);
-      const pids = holders.get(object) ?? new Set();
-      holders.set(object, pids.add(tasks.pid(task)));
-    }
+  for (const { object, pid } of bpfDescriptors(kernel, budget, problem)) {
+    const pids = holders.get(object) ?? new Set();
+    holders.set(object, pids.add(pid));
   }
   return new Map(
     [...holders].map(([object, pids]) => [object, [...pids].toSorted((a, b) => a - b)]),

@@ -41,6 +41,16 @@ const MAX_USED_MAPS = 64;
 const MAX_SUBPROGRAMS = 256;
 const KSYM_NAME_LEN = 512;
 
+/** Addresses of the maps that a program uses (`bpf_prog_aux.used_maps`). */
+export function usedMaps(kernel: Kernel, program: GuestVirtual): GuestVirtual[] {
+  const aux = kernel.reader("bpf_prog", "aux")(program);
+  const maps = kernel.reader("bpf_prog_aux", "used_maps")(aux);
+  const count = Math.min(kernel.reader("bpf_prog_aux", "used_map_cnt")(aux), MAX_USED_MAPS);
+  const found: GuestVirtual[] = [];
+  for (let index = 0; index < count; index++) found.push(kernel.space.pointer(maps + index * 8));
+  return found;
+}
+
 /** Decodes `struct bpf_prog` and `struct bpf_prog_aux` (include/linux/bpf.h). */
 export class BpfPrograms {
   readonly #kernel: Kernel;
@@ -48,8 +58,6 @@ export class BpfPrograms {
   readonly #types: ReadonlyMap<number, string>;
   readonly #aux: Reader;
   readonly #id: Reader;
-  readonly #usedMaps: Reader;
-  readonly #usedMapCount: Reader;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -57,8 +65,6 @@ export class BpfPrograms {
     this.#types = enumNames(kernel, "bpf_prog_type", "BPF_PROG_TYPE_");
     this.#aux = kernel.reader("bpf_prog", "aux");
     this.#id = kernel.reader("bpf_prog_aux", "id");
-    this.#usedMaps = kernel.reader("bpf_prog_aux", "used_maps");
-    this.#usedMapCount = kernel.reader("bpf_prog_aux", "used_map_cnt");
   }
 
   /** All programs that user space could ask for (`prog_idr`, kernel/bpf/syscall.c), by id. */
@@ -95,7 +101,7 @@ export class BpfPrograms {
       uid: kernel.reader("user_struct", "uid.val")(user),
       translatedSize: own("len") * INSTRUCTION_SIZE,
       jited: own("jited") === 1 ? this.#jited(program, aux) : undefined,
-      maps: this.#maps(aux),
+      maps: this.#maps(program),
       btf: btf < 0 ? kernel.reader("btf", "id")(btf) : undefined,
       attachFunction: this.#text(more("attach_func_name")),
       program,
@@ -115,16 +121,9 @@ export class BpfPrograms {
     return { address: kernel.reader("bpf_prog", "bpf_func")(program), size };
   }
 
-  #maps(aux: GuestVirtual): number[] {
-    const kernel = this.#kernel;
-    const id = kernel.reader("bpf_map", "id");
-    const maps = this.#usedMaps(aux);
-    const ids: number[] = [];
-    const count = Math.min(this.#usedMapCount(aux), MAX_USED_MAPS);
-    for (let index = 0; index < count; index++) {
-      ids.push(id(kernel.space.pointer(maps + index * 8)));
-    }
-    return ids;
+  #maps(program: GuestVirtual): number[] {
+    const id = this.#kernel.reader("bpf_map", "id");
+    return usedMaps(this.#kernel, program).map((map) => id(map));
   }
 
   #text(address: GuestVirtual): string | undefined {

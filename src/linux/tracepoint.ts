@@ -11,6 +11,8 @@ export type TracepointProbe = {
   /** `probe`, `static call`. */
   readonly role: "probe" | "static call";
   readonly target: GuestVirtual;
+  /** What a probe is called with; 0 for a static call, which is called with the same. */
+  readonly data: GuestVirtual;
 };
 
 type Pointers = {
@@ -69,17 +71,18 @@ function* probesOf(
   const common = { tracepoint, name: name ?? "without a name", module };
   const size = kernel.types.size("tracepoint_func");
   const call = kernel.reader("tracepoint_func", "func");
+  const dataOf = kernel.reader("tracepoint_func", "data");
   for (let index = 0; ; index++) {
     const target = call(list + index * size);
     if (target === 0) break;
     if (target !== target || index === MAX_PROBES) {
       return problem(`the probes of tracepoint ${common.name} cannot be read`);
     }
-    yield { ...common, role: "probe", target };
+    yield { ...common, role: "probe", target, data: dataOf(list + index * size) };
   }
   // Since 5.10 a tracepoint with one probe calls it directly.
   const key = kernel.readerOf("tracepoint", "static_call_key")?.(tracepoint) ?? 0;
   const direct = key === 0 ? 0 : (kernel.readerOf("static_call_key", "func")?.(key) ?? 0);
-  if (direct !== 0) yield { ...common, role: "static call", target: direct };
+  if (direct !== 0) yield { ...common, role: "static call", target: direct, data: 0 };
   return undefined;
 }

@@ -6,11 +6,11 @@ import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import type { Processor } from "../../src/checks/sweep-facts.ts";
-import { BpfPrograms } from "../../src/linux/bpf-program.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
 import { probes } from "../../src/views/probes.ts";
 import { readProcessors } from "../../src/vm/processors.ts";
+import { bpfStory } from "./harness/bpf-story.ts";
 import { hookTamperings } from "./harness/hook-tamperings.ts";
 import { bootTiny } from "./harness/guest.ts";
 import type { Guest } from "./harness/guest.ts";
@@ -38,6 +38,7 @@ const TRACING = [
 ].join("\n");
 
 const MODULES = {
+  tools: ["tc"],
   modules: ["dummy"],
   availableModules: [
     "br_netfilter",
@@ -48,6 +49,8 @@ const MODULES = {
     "overlay",
     "veth",
     "macvlan",
+    "cls_bpf",
+    "sch_ingress",
   ],
 };
 
@@ -71,21 +74,6 @@ async function start(guest: Guest, program: string): Promise<void> {
   await guest.put(`/tmp/${program}`, readFileSync(await helperProgram(program)), 0o755);
   const wait = `until grep -q ready /tmp/${program}.log; do kill -0 $! || exit 1; sleep 0.1; done`;
   await guest.run(`/tmp/${program} > /tmp/${program}.log 2>&1 < /dev/null & ${wait}`);
-}
-
-/** Takes a program's number away (as a rootkit would from `prog_idr`), and leaves it running. */
-function hideProgram({ kernel }: Attached, editor: RamEditor, name: string): () => void {
-  const programs = [...new BpfPrograms(kernel).all(kernel.budget(), assert.fail)];
-  const program = programs.find((each) => each.name === name)?.program;
-  assert.ok(program !== undefined);
-  const root = kernel.requireSymbol("prog_idr") + kernel.offset("idr", "idr_rt.xa_head");
-  // All numbers of this guest are in one node; its lowest bits mark it as one.
-  const slots = kernel.space.pointer(root) - 2 + kernel.offset("xa_node", "slots");
-  for (let index = 0; index < 64; index++) {
-    const slot = slots + index * 8;
-    if (kernel.space.pointer(slot) === program) return editor.writePointer(slot, 0);
-  }
-  return assert.fail("the program has no slot");
 }
 
 /** What a processor tampered with looks like, and what has to be said of it. */
@@ -220,20 +208,10 @@ for (const { release, flavour, cpu } of guests) {
         ["127.0.0.1:7061", "fd,hash"],
       ]);
     });
-    await t.test(
-      "BPF: ordinary programs are no finding, others are found, hidden too",
-      async () => {
-        await start(guest, "bpf-zoo");
-        assertClean(look());
-        assertClean(only(attached, "bpf"));
-        await start(guest, "bpf-writer");
-        const written = /writer \(kprobe\) overwrites the memory of processes/;
-        assertFound(attached, only(attached, "bpf"), "bpf", written);
-        const undo = hideProgram(attached, editor, "writer");
-        const hidden = /writer \(kprobe\) is loaded but not listed/;
-        assertFound(attached, only(attached, "bpf"), "bpf", hidden);
-        undo();
-      },
+    const program = (name: string): Promise<void> => start(guest, name);
+    await bpfStory(t, { guest, kernel: attached.kernel, editor, start: program });
+    await t.test("BPF programs in ordinary use are no finding elsewhere", () =>
+      assertClean(look()),
     );
   });
 }
