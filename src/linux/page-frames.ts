@@ -5,6 +5,8 @@ import type { Reader } from "./member-reader.ts";
 
 /** PAGE_MAPPING_FLAGS (include/linux/page-flags.h): such a mapping is no address_space. */
 const MAPPING_FLAGS = 3;
+/** The upper half of a mask has all high bits set, which no address of a `struct page` has. */
+const MASK = 0xffff_ff00;
 /** PAGE_MAPPING_ANON: the rest is an anon_vma. */
 const MAPPING_ANON = 1;
 
@@ -36,7 +38,8 @@ export class PageFrames {
     this.#base = kernel.space.pointer(kernel.requireSymbol("vmemmap_base"));
     this.#size = kernel.types.size("page");
     this.#flags = kernel.offset(struct, "flags");
-    this.#head = kernel.types.member("page", "compound_head")?.offset;
+    const head = kernel.types.member("page", "compound_head");
+    this.#head = (head ?? kernel.types.member("page", "compound_info"))?.offset;
     this.#uptodate = kernel.types.enumerator("pageflags", "PG_uptodate");
   }
 
@@ -47,14 +50,20 @@ export class PageFrames {
   }
 
   /**
-   * The `struct page` of a frame, or where it is a later one of several the first (compound_head in
-   * include/linux/page-flags.h: bit 0 set, the rest is the head); NaN where that cannot be told.
+   * The `struct page` of a frame, or where it is a later one of several the first (_compound_head in
+   * include/linux/page-flags.h); NaN where that cannot be told. Bit 0 marks a later one: the rest is
+   * the head's address, or since 7.1 a mask for its own, where `struct page` is a power of two.
    */
   headAt(physical: GuestPhysical): GuestVirtual {
     if (this.#head === undefined) return Number.NaN;
-    const page = this.#base + Math.floor(physical / PAGE_SIZE) * this.#size;
-    const head = this.#kernel.space.pointer(page + this.#head);
-    return Math.abs(head % 2) === 1 ? head - 1 : page;
+    const number = Math.floor(physical / PAGE_SIZE) * this.#size;
+    const at = this.#base + number + this.#head;
+    const low = this.#kernel.space.u32(at);
+    if ((low & 1) === 0) return low === low ? this.#base + number : Number.NaN;
+    const high = this.#kernel.space.u32(at + 4);
+    if (high < MASK) return this.#kernel.space.folding.fold(low - 1, high);
+    const size = (0xffff_ffff - high) * 2 ** 32 + 2 ** 32 - (low - 1);
+    return this.#base + number - (number % size);
   }
 
   /** Whether a frame holds memory of a process and no file's: undefined where that cannot be told. */
