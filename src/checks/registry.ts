@@ -1,5 +1,6 @@
 import { bpf } from "./bpf.ts";
 import { changedCode } from "./changed-code.ts";
+import { changedFileCache } from "./changed-file-cache.ts";
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
 import { coveredProcesses } from "./covered-processes.ts";
@@ -88,6 +89,7 @@ export const checks: readonly Check[] = [
   kernelThreadImpostor,
   injectedCode,
   changedCode,
+  changedFileCache,
   preloadedLibraries,
   ptraceAttachments,
   disguisedProcess,

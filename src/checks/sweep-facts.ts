@@ -1,5 +1,6 @@
 import type { Kernel } from "../linux/kernel.ts";
 import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
+import type { FindFilesOnDisk } from "../linux/file-on-disk.ts";
 import type { FindModuleFile } from "../linux/module-file.ts";
 
 /** A value computed at the first use in a sweep, and once only. */
@@ -22,6 +23,8 @@ export type HostKnowledge = {
   readonly textMissing?: string;
   /** The files of loaded modules; undefined where nowhere was looked for them. */
   readonly moduleFile?: FindModuleFile;
+  /** Programs as they lie on the guest's disks; undefined where nowhere was looked. */
+  readonly filesOnDisk?: FindFilesOnDisk;
 };
 
 export type Processor = {

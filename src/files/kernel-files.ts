@@ -1,8 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
+import type { FindFilesOnDisk } from "../linux/file-on-disk.ts";
 import type { FindModuleFile } from "../linux/module-file.ts";
 import type { Guest } from "../vm/guest.ts";
+import { CodeOnDisk } from "./code-on-disk.ts";
 import { DiskSources } from "./disk-sources.ts";
 import type { FileTree } from "./file-tree.ts";
 import { MAX_KERNEL_FILE, kernelPaths, kernelText } from "./kernel-image.ts";
@@ -19,7 +21,10 @@ export type FileOptions = {
 };
 
 /** What a sweep may know of the files behind a guest's kernel. */
-export type KernelFiles = { readonly moduleFile: FindModuleFile } & (
+export type KernelFiles = {
+  readonly moduleFile: FindModuleFile;
+  readonly filesOnDisk: FindFilesOnDisk;
+} & (
   | {
       readonly text: TextIntegrity;
       /** Where the kernel's file was found, for people. */
@@ -41,7 +46,12 @@ export function findKernelFiles(guest: Guest, options: FileOptions = {}): Kernel
   const sources = new DiskSources(guest, options);
   const finder = new ModuleFinder(sources);
   const text = findText(guest, options.kernelFile, sources);
-  return { ...text, moduleFile: (name, buildId) => finder.find(name, buildId) };
+  const code = new CodeOnDisk(sources);
+  return {
+    ...text,
+    moduleFile: (name, buildId) => finder.find(name, buildId),
+    filesOnDisk: (files) => code.find(files),
+  };
 }
 
 type TextFound =

@@ -88,13 +88,18 @@ export class PageCache {
     return this.#kernel.space.string(this.#typeName(type), TYPE_NAME_LENGTH);
   }
 
+  /** The folio of page number `index`; 0 for none, NaN for a value in its place or a fault. */
+  folioAt(mapping: GuestVirtual, index: number): GuestVirtual {
+    return this.#arrays.load(mapping + this.#pages, index);
+  }
+
   /**
    * Where page number `index` of a file lies in RAM; 0 where it is not cached, NaN where it is being
    * read or replaced, or cannot be told.
    */
   pageAt(mapping: GuestVirtual, index: number): GuestPhysical {
     const { frames } = this;
-    const folio = this.#arrays.load(mapping + this.#pages, index);
+    const folio = this.folioAt(mapping, index);
     if (folio === 0 || folio !== folio) return folio;
     const within = index - frames.index(folio);
     const isInPlace = within === 0 || (within > 0 && within < HUGE_PAGES);

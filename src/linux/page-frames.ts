@@ -26,6 +26,7 @@ export class PageFrames {
   readonly #size: number;
   readonly #flags: number;
   readonly #uptodate: number | undefined;
+  readonly #changed: readonly (number | undefined)[];
   readonly #head: number | undefined;
 
   constructor(kernel: Kernel) {
@@ -40,6 +41,9 @@ export class PageFrames {
     this.#flags = kernel.offset(struct, "flags");
     const head = kernel.types.member("page", "compound_head");
     this.#head = (head ?? kernel.types.member("page", "compound_info"))?.offset;
+    this.#changed = ["PG_dirty", "PG_writeback"].map((name) =>
+      kernel.types.enumerator("pageflags", name),
+    );
     this.#uptodate = kernel.types.enumerator("pageflags", "PG_uptodate");
   }
 
@@ -76,6 +80,12 @@ export class PageFrames {
   isUptodate(folio: GuestVirtual): boolean {
     const bit = this.#uptodate;
     return bit === undefined || ((this.#kernel.space.u32(folio + this.#flags) >>> bit) & 1) === 1;
+  }
+
+  /** What it holds was changed and is not on its disk yet, or on its way there. */
+  isChanged(folio: GuestVirtual): boolean {
+    const flags = this.#kernel.space.u32(folio + this.#flags);
+    return this.#changed.some((bit) => bit !== undefined && ((flags >>> bit) & 1) === 1);
   }
 
   /** True where the folio is part of that file's cache. */

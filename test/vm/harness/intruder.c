@@ -167,8 +167,9 @@ static void changed_code(void)
 static void temporary_library(void)
 {
 	struct stat status;
+	const char *path = getenv("LIBRARY") ? getenv("LIBRARY") : "/tmp/library.so";
 	int self = must(open("/proc/self/exe", O_RDONLY), "open");
-	int file = must(open("/tmp/library.so", O_RDWR | O_CREAT, 0755), "open");
+	int file = must(open(path, O_RDWR | O_CREAT, 0755), "open");
 
 	must(fstat(self, &status), "fstat");
 	must(sendfile(file, self, NULL, status.st_size), "sendfile");
