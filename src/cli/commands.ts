@@ -118,6 +118,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/pagecache.ts"),
   },
   {
+    name: "disk",
+    summary: "files on the guest's disks: list, ls, cat, extract",
+    load: () => import("./commands/disk.ts"),
+  },
+  {
     name: "symbols",
     summary: "names and addresses of the kernel, its modules and generated code",
     load: () => import("./commands/symbols.ts"),

@@ -7,6 +7,7 @@ import type { Inspection } from "../response/inspection.ts";
 import type { Guest } from "../vm/guest.ts";
 import { findKernelFiles } from "../files/kernel-files.ts";
 import type { KernelFiles } from "../files/kernel-files.ts";
+import type { QemuProcess } from "../vm/qemu-process.ts";
 import { readProcessors } from "../vm/processors.ts";
 
 /** The checks without which nothing can be called clean. */
@@ -21,8 +22,12 @@ const DECISIVE: ReadonlySet<string> = new Set([
  * One sweep of all checks. Clean is only what was looked at: no finding, and every decisive check
  * ran to its end. What the others could not see is told as `gaps`.
  */
-export async function inspect(guest: Guest, kernelFile?: string): Promise<Inspection> {
-  return inspectWith(guest, filesOf(guest, kernelFile));
+export async function inspect(
+  guest: Guest,
+  kernelFile?: string,
+  disksOf?: QemuProcess,
+): Promise<Inspection> {
+  return inspectWith(guest, filesOf(guest, kernelFile, disksOf));
 }
 
 /** The same, for one who looks again and again and keeps what was learned of the kernel's file. */
@@ -42,12 +47,13 @@ function because({ id, reason }: CheckResult): string {
   return `${id}: ${reason ?? "did not run"}`;
 }
 
-/** What is known of its files. A kernel file that does not fit is as good as none. */
-export function filesOf(guest: Guest, kernelFile?: string): KernelFiles {
+/** What is known of its files. A kernel file that does not fit is as good as none: its disk may have it. */
+export function filesOf(guest: Guest, kernelFile?: string, disksOf?: QemuProcess): KernelFiles {
+  const disks = disksOf === undefined ? {} : { disksOf };
   try {
-    return findKernelFiles(guest, kernelFile === undefined ? {} : { kernelFile });
+    return findKernelFiles(guest, { ...disks, ...(kernelFile !== undefined && { kernelFile }) });
   } catch (error) {
     if (!(error instanceof KvmsecError)) throw error;
-    return { ...findKernelFiles(guest), textMissing: error.message };
+    return findKernelFiles(guest, disks);
   }
 }

@@ -1,5 +1,6 @@
 import { KvmsecError } from "../base/errors.ts";
 import type { Guest } from "../vm/guest.ts";
+import type { QemuProcess } from "../vm/qemu-process.ts";
 import { ExtTree } from "./ext-tree.ts";
 import type { FileTree } from "./file-tree.ts";
 import { GuestDisks } from "./guest-disks.ts";
@@ -11,20 +12,25 @@ type Problem = (reason: string) => void;
 /** How long a look through all inodes in memory holds. */
 const CACHE_MS = 30_000;
 
+type Where = {
+  readonly modulesDir?: string;
+  readonly disk?: readonly string[];
+  readonly disksOf?: QemuProcess;
+};
+
 /** Where a guest's own files can be read: its disks, then its page cache. */
 export class DiskSources {
   readonly #guest: Guest;
   readonly modulesDir: string | undefined;
   readonly #images: readonly string[];
+  readonly #qemu: QemuProcess | undefined;
   #cached: { readonly tree: PageCacheTree; readonly until: number } | undefined;
 
-  constructor(
-    guest: Guest,
-    { modulesDir, disk = [] }: { readonly modulesDir?: string; readonly disk?: readonly string[] },
-  ) {
+  constructor(guest: Guest, { modulesDir, disk = [], disksOf }: Where) {
     this.#guest = guest;
     this.modulesDir = modulesDir;
     this.#images = disk;
+    this.#qemu = guest.target.kind === "qemu" ? guest.target.qemu : disksOf;
   }
 
   /** The release of the guest's kernel, which names the folder of its modules. */
@@ -37,8 +43,8 @@ export class DiskSources {
    * a guest's change under us, and closed when the walk goes on or ends.
    */
   *trees(problem: Problem): Generator<FileTree> {
-    const { target } = this.#guest;
-    if (target.kind === "qemu") yield* treesOn(() => GuestDisks.ofProcess(target.qemu), problem);
+    const qemu = this.#qemu;
+    if (qemu !== undefined) yield* treesOn(() => GuestDisks.ofProcess(qemu), problem);
     if (this.#images.length > 0) yield* treesOn(() => GuestDisks.ofFiles(this.#images), problem);
     yield* this.#pageCache(problem);
   }
@@ -65,6 +71,6 @@ function* treesOn(open: () => GuestDisks, problem: Problem): Generator<FileTree>
   const volumes = volumesOf(opened.disks);
   for (const { name, fileSystem, unreadable } of volumes) {
     if (unreadable !== undefined) problem(`${name}: ${unreadable}`);
-    if (fileSystem !== undefined) yield new ExtTree(name, fileSystem);
+    if (fileSystem !== undefined) yield new ExtTree(name, new Map([["", fileSystem]]));
   }
 }

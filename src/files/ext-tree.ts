@@ -3,61 +3,68 @@ import type { ExtFileSystem } from "../formats/ext/file-system.ts";
 import type { ExtInode } from "../formats/ext/inode.ts";
 import type { FileBytes, FileEntry, FileTree } from "./file-tree.ts";
 
+/** A file, and the file system that it is on. */
+export type FoundFile = { readonly fileSystem: ExtFileSystem; readonly inode: ExtInode };
+
 /** MAXSYMLINKS (include/linux/namei.h). */
 const MAX_LINKS = 40;
 const MAX_COMPONENTS = 2048;
 const MAX_ENTRIES = 1_000_000;
 
-/** An ext file system as files under paths; links lead from its own root. */
+/** Files under paths of an ext file system, or of several that are mounted upon one another. */
 export class ExtTree implements FileTree {
   readonly name: string;
-  readonly fileSystem: ExtFileSystem;
+  /** By the path where it is seen; the root's is "". */
+  readonly #mounts: ReadonlyMap<string, ExtFileSystem>;
 
-  constructor(name: string, fileSystem: ExtFileSystem) {
+  constructor(name: string, mounts: ReadonlyMap<string, ExtFileSystem>) {
     this.name = name;
-    this.fileSystem = fileSystem;
+    this.#mounts = mounts;
   }
 
-  /** The file at a path, or why there is none. The last component's link is followed if asked. */
-  find(path: string, followLast = true): ExtInode | string {
-    const root = this.fileSystem.inode(ROOT_INODE);
+  /** The file at a path, or why there is none. A link at its end is followed unless told not to. */
+  find(path: string, followLast = true): FoundFile | string {
+    const root = this.#mounted("");
     if (root === undefined) return "its root cannot be read";
-    /** The directories from the root to where we are. */
-    const trail: ExtInode[] = [root];
+    /** The names from the root to where we are, and the file at each of them. */
+    const names: string[] = [];
+    const trail: FoundFile[] = [root];
     const left = parts(path);
     let links = 0;
     for (let steps = 0; left.length > 0; steps++) {
       if (steps === MAX_COMPONENTS) return "its path is too long";
       const part = left.shift()!;
       if (part === "..") {
-        if (trail.length > 1) trail.pop();
+        if (names.pop() !== undefined) trail.pop();
         continue;
       }
-      const found = this.#child(trail.at(-1)!, part);
+      const found = child(trail.at(-1)!, part);
       if (typeof found === "string") return found;
-      if (found.type !== "symlink" || (left.length === 0 && !followLast)) {
-        trail.push(found);
+      if (found.inode.type === "symlink" && (left.length > 0 || followLast)) {
+        const target = found.fileSystem.link(found.inode);
+        if (target === undefined || ++links > MAX_LINKS)
+          return "a link in its path cannot be followed";
+        if (target.startsWith("/")) names.length = 0;
+        trail.length = names.length + 1;
+        left.unshift(...parts(target));
         continue;
       }
-      const target = this.fileSystem.link(found);
-      if (target === undefined || ++links > MAX_LINKS)
-        return "a link in its path cannot be followed";
-      if (target.startsWith("/")) trail.length = 1;
-      left.unshift(...parts(target));
+      names.push(part);
+      trail.push(this.#mounted(`/${names.join("/")}`) ?? found);
     }
     return trail.at(-1)!;
   }
 
   /** A file with room that was not written yet is refused: it is on its way to the disk. */
   read(path: string, limit: number): FileBytes {
-    const inode = this.find(path);
-    if (typeof inode === "string") return { missing: inode };
+    const found = this.find(path);
+    if (typeof found === "string") return { missing: found };
+    const { fileSystem, inode } = found;
     if (inode.type !== "file") return { missing: "it is no file" };
     if (inode.size > limit) return { missing: `it has ${inode.size} bytes` };
     const chunks: Uint8Array[] = [];
     let problem: string | undefined;
-    for (const piece of this.fileSystem.pieces(inode, (reason) => (problem = reason))) {
-      const { bytes, length } = piece;
+    for (const { bytes, length } of fileSystem.pieces(inode, (reason) => (problem = reason))) {
       if (bytes === "unwritten") return { missing: "part of it was not written to the disk" };
       chunks.push(bytes === "hole" ? new Uint8Array(length) : bytes);
     }
@@ -65,26 +72,48 @@ export class ExtTree implements FileTree {
   }
 
   list(path: string): FileEntry[] | undefined {
-    const directory = this.find(path);
-    if (typeof directory === "string" || directory.type !== "directory") return undefined;
-    const found: FileEntry[] = [];
-    for (const { name, inode } of this.fileSystem.entries(directory, () => {})) {
-      if (name === "." || name === "..") continue;
-      found.push({ name, folder: this.fileSystem.inode(inode)?.type === "directory" });
-      if (found.length === MAX_ENTRIES) break;
-    }
-    return found;
+    const found = this.find(path);
+    if (typeof found === "string" || found.inode.type !== "directory") return undefined;
+    const entries = directoryOf(found, () => {});
+    return entries.map(({ name, inode }) => ({ name, folder: inode?.type === "directory" }));
   }
 
-  #child(directory: ExtInode, wanted: string): ExtInode | string {
-    if (directory.type !== "directory") return "there is no such file";
-    let problem: string | undefined;
-    for (const { name, inode } of this.fileSystem.entries(directory, (told) => (problem = told))) {
-      if (name === wanted) return this.fileSystem.inode(inode) ?? "its inode cannot be read";
-    }
-    return problem ?? "there is no such file";
+  #mounted(path: string): FoundFile | undefined {
+    const fileSystem = this.#mounts.get(path);
+    const inode = fileSystem?.inode(ROOT_INODE);
+    return fileSystem && inode && { fileSystem, inode };
   }
 }
+
+export type DirectoryEntry = { readonly name: string; readonly inode: ExtInode | undefined };
+
+/** What a directory holds, without `.` and `..`; an inode that cannot be read is undefined. */
+export function directoryOf(
+  { fileSystem, inode: directory }: FoundFile,
+  problem: (reason: string) => void,
+): DirectoryEntry[] {
+  const found: DirectoryEntry[] = [];
+  for (const { name, inode } of fileSystem.entries(directory, problem)) {
+    if (name === "." || name === "..") continue;
+    found.push({ name, inode: fileSystem.inode(inode) });
+    if (found.length === MAX_ENTRIES) break;
+  }
+  return found;
+}
+
+function child({ fileSystem, inode: directory }: FoundFile, wanted: string): FoundFile | string {
+  if (directory.type !== "directory") return NO_FILE;
+  let problem: string | undefined;
+  for (const { name, inode } of fileSystem.entries(directory, (told) => (problem = told))) {
+    if (name !== wanted) continue;
+    const found = fileSystem.inode(inode);
+    return found === undefined ? "its inode cannot be read" : { fileSystem, inode: found };
+  }
+  return problem ?? NO_FILE;
+}
+
+/** What `find` says of a path that leads nowhere. */
+export const NO_FILE = "there is no such file";
 
 function parts(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");

@@ -4,8 +4,10 @@ import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { FindFilesOnDisk } from "../linux/file-on-disk.ts";
 import type { FindModuleFile } from "../linux/module-file.ts";
 import type { Guest } from "../vm/guest.ts";
+import type { QemuProcess } from "../vm/qemu-process.ts";
 import { CodeOnDisk } from "./code-on-disk.ts";
 import { DiskSources } from "./disk-sources.ts";
+import { NO_FILE } from "./ext-tree.ts";
 import type { FileTree } from "./file-tree.ts";
 import { MAX_KERNEL_FILE, kernelPaths, kernelText } from "./kernel-image.ts";
 import { ModuleFinder } from "./module-files.ts";
@@ -18,6 +20,8 @@ export type FileOptions = {
   readonly modulesDir?: string;
   /** Image files with its disks, beside those that its QEMU has open. */
   readonly disk?: readonly string[];
+  /** Of a dump: the QEMU that still has the guest's disks open. */
+  readonly disksOf?: QemuProcess;
 };
 
 /** What a sweep may know of the files behind a guest's kernel. */
@@ -86,7 +90,7 @@ function findInTree(
   for (const path of kernelPaths(tree, kernel.identity.release)) {
     const file = tree.read(path, MAX_KERNEL_FILE);
     // Most of the places where a kernel may be hold none.
-    if ("missing" in file && file.missing === "there is no such file") continue;
+    if ("missing" in file && file.missing === NO_FILE) continue;
     const found = "missing" in file ? file : kernelText(kernel, file.bytes);
     if ("text" in found) return { text: found.text, textFrom: `${tree.name}: ${path}` };
     reasons.push(`${path}: ${found.missing}`);

@@ -25,14 +25,14 @@ const MAX_MODULE = 256 * 2 ** 20;
 const MAX_INDEX = 32 * 2 ** 20;
 /** Files of one name that are tried. */
 const MAX_TWINS = 8;
-/** What was not found is looked for again only after so long: its disk may have been read too early. */
+/** So long it is remembered where files lie, and what was not found: the disk may change, or have lagged. */
 const AGAIN_MS = 30_000;
 const MAX_REASONS = 4;
 
 /** Finds modules by name and build id, and remembers where they lie. */
 export class ModuleFinder {
   readonly #sources: ModuleSources;
-  readonly #indexes = new Map<string, Index>();
+  readonly #indexes = new Map<string, { readonly index: Index; readonly until: number }>();
   readonly #missed = new Map<string, Missing & { readonly until: number }>();
 
   constructor(sources: ModuleSources) {
@@ -44,7 +44,6 @@ export class ModuleFinder {
     const missed = this.#missed.get(key);
     if (missed !== undefined && performance.now() < missed.until)
       return { missing: missed.missing };
-    if (missed !== undefined) this.#indexes.clear();
     this.#missed.delete(key);
     const found = this.#look(name, buildId);
     if ("missing" in found) {
@@ -79,9 +78,10 @@ export class ModuleFinder {
 
   #index(tree: FileTree): Index {
     const known = this.#indexes.get(tree.name);
-    if (known !== undefined) return known;
+    const now = performance.now();
+    if (known !== undefined && now < known.until) return known.index;
     const index = indexModules(pathLists(tree, this.#sources.release));
-    this.#indexes.set(tree.name, index);
+    this.#indexes.set(tree.name, { index, until: now + AGAIN_MS });
     return index;
   }
 }

@@ -133,7 +133,7 @@ async function observe(
   try {
     using copied = await attach(`file:${join(folder, "memory.elf")}`);
     const incomplete = writeViews(copied.kernel, folder);
-    const inspection = await inspect(copied, kernelFile(home, guest));
+    const inspection = await inspect(copied, kernelFile(home, guest), guest.qemu);
     writeJson(join(folder, "findings.json"), {
       schema: "kvmsec.check/1",
       verdict: inspection.verdict,

@@ -1,4 +1,5 @@
 import type { Guest } from "../vm/guest.ts";
+import type { QemuProcess } from "../vm/qemu-process.ts";
 
 /** What a sweep says of a guest as a whole. */
 export type Inspection = {
@@ -12,5 +13,12 @@ export type Inspection = {
   readonly document: Readonly<Record<string, unknown>>;
 };
 
-/** Sweeps a guest. Reactions get it from whoever starts them, so that they need not know the checks. */
-export type Inspect = (guest: Guest, kernelFile?: string) => Promise<Inspection>;
+/**
+ * Sweeps a guest. Reactions get it from whoever starts them, so that they need not know the checks.
+ * `disksOf` is the QEMU whose disks belong to a guest that is a copy of its memory.
+ */
+export type Inspect = (
+  guest: Guest,
+  kernelFile?: string,
+  disksOf?: QemuProcess,
+) => Promise<Inspection>;

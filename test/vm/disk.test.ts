@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { test } from "node:test";
 import { findKernelFiles } from "../../src/files/kernel-files.ts";
 import type { KernelFiles } from "../../src/files/kernel-files.ts";
 import { Modules } from "../../src/linux/module.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { TemporaryFolder } from "../fixtures/temporary.ts";
-import { kvmsec } from "./command-line.ts";
+import { kvmsec, refusal } from "./command-line.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { bootTiny } from "./harness/guest.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
@@ -17,6 +18,12 @@ type Checked = {
   readonly checks: { id: string; status: string; reason: string | null }[];
   readonly findings: { check: string; title: string }[];
 };
+
+/**
+ * What was written is in place after the first sync, but QEMU keeps changed tables of the image to
+ * itself until the guest flushes again: the second does.
+ */
+const SETTLE = "sync && date > /mnt/.now && sync";
 
 function textOf(files: KernelFiles): string {
   return "textFrom" in files ? files.textFrom : files.textMissing;
@@ -84,15 +91,55 @@ test("a guest that GRUB booted from its own disk is looked at with the files on 
     assert.deepEqual([status, findings], [0, []]);
   });
 
+  await t.test("people look into the disk by path and by volume", async () => {
+    const disk = (...words: string[]) => kvmsec(folder.path, "disk", ...words);
+    const { status, stdout } = await disk("list", target, "--json");
+    const { volumes } = JSON.parse(stdout) as { volumes: { id: string; kind: string }[] };
+    assert.deepEqual(
+      [status, volumes.map(({ id, kind }) => [id, kind])],
+      [
+        0,
+        [
+          ["0.1", null],
+          ["0.2", "ext"],
+          ["0.3", "ext"],
+        ],
+      ],
+    );
+    await guest.run("mount /dev/vda3 /mnt && ln -s ../etc/hostname /mnt/etc/link");
+    await guest.run(SETTLE);
+    const modules = `/usr/lib/modules/${kernel.version}`;
+    const listed = JSON.parse((await disk("ls", target, `/mnt${modules}`, "--json")).stdout) as {
+      files: { name: string; size: number; mode: string }[];
+    };
+    const expected = await guest.run(`cd /mnt${modules} && stat -c '%n %s %a' *`);
+    const seen = listed.files.map(({ name, size, mode }) => `${name} ${size} ${mode.slice(-3)}`);
+    assert.deepEqual(seen.toSorted(), expected.trim().split("\n").toSorted());
+    assert.equal((await disk("cat", target, "0.3:/etc/link")).stdout, "from-disk\n");
+    const copy = join(folder.path, "modules.dep");
+    assert.equal(
+      (await disk("extract", target, `0.3:${modules}/modules.dep`, "-o", copy)).status,
+      0,
+    );
+    assert.equal(
+      readFileSync(copy, "utf8"),
+      readFileSync(join(kernel.modules, "modules.dep"), "utf8"),
+    );
+    assert.equal(refusal(await disk("cat", target, "0.3:/etc/nothing")), "2 KVMSEC_NO_FILE");
+    assert.equal(refusal(await disk("ls", target, "0.9:/")), "2 KVMSEC_NO_VOLUME");
+    await guest.run("umount /mnt");
+  });
+
   await t.test("what the guest does with the file is seen while it runs", async () => {
     using attached = await attach(target);
     const file = `/mnt/vmlinuz-${kernel.version}`;
-    await guest.run(`mount /dev/vda2 /mnt && mv ${file} /mnt/vmlinuz-old && sync`);
+    await guest.run(`mount /dev/vda2 /mnt && mv ${file} /mnt/vmlinuz-old && ${SETTLE}`);
     assert.match(textOf(findKernelFiles(attached)), /: \/vmlinuz-old$/);
     // One byte of it is enough, though its build id stays.
-    await guest.run("echo x | dd of=/mnt/vmlinuz-old bs=1 seek=6000000 conv=notrunc && sync");
+    await guest.run("echo x | dd of=/mnt/vmlinuz-old bs=1 seek=6000000 conv=notrunc");
+    await guest.run(SETTLE);
     assert.match(textOf(findKernelFiles(attached)), /vmlinuz-old: the zstd payload is damaged/);
-    await guest.run("rm /mnt/vmlinuz-old && sync && umount /mnt");
+    await guest.run(`rm /mnt/vmlinuz-old && ${SETTLE} && umount /mnt`);
     assert.match(textOf(findKernelFiles(attached)), /no kernel file of this guest was found/);
   });
 });
