@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { systemCode } from "../base/errors.ts";
 import type { DiskBytes } from "../formats/disk/disk-bytes.ts";
@@ -37,6 +37,7 @@ export class GuestDisks implements Disposable {
       found.problems.push(`the files that QEMU has open cannot be seen (${systemCode(error)})`);
     }
     for (const name of names.slice(0, MAX_FILES)) found.#openDescriptor(pid, name, ram);
+    found.#files.sort(asOnCommandLine(pid));
     found.#openAll((name, namedBy) => found.#findOpen(pid, name, namedBy));
     return found;
   }
@@ -121,6 +122,21 @@ export class GuestDisks implements Disposable {
     if (identity?.startsWith("device") === true) return `${full} is a device of this host`;
     return this.#open(full);
   }
+}
+
+/** The order in which QEMU was told of them, so that numbers stay the same; then by name. */
+function asOnCommandLine(pid: number): (a: DiskFile, b: DiskFile) => number {
+  let words = "";
+  try {
+    words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    // It has ended: any order will do.
+  }
+  const place = ({ path }: DiskFile): number => {
+    const at = words.indexOf(path);
+    return at < 0 ? words.length : at;
+  };
+  return (a, b) => place(a) - place(b) || (a.path < b.path ? -1 : 1);
 }
 
 function identityOf(path: string | undefined): string | undefined {

@@ -34,7 +34,7 @@ export class GuestVolumes implements Disposable {
    * Throws KVMSEC_NO_VOLUME, KVMSEC_NO_FILE (usage).
    */
   find(name: string, followLast = true): FoundFile {
-    const [, id, path = name] = /^([\d.]+):(.*)$/s.exec(name) ?? [];
+    const [, id, path = name] = /^([^/:][^:]*):(\/.*)$/s.exec(name) ?? [];
     const [mounts, rest] =
       id === undefined ? this.#mountsOf(path) : [new Map([["", this.#volume(id)]]), path];
     const found = new ExtTree(id ?? "/", mounts).find(rest, followLast);

@@ -4,13 +4,15 @@ import { readPartitions } from "../formats/disk/partition-table.ts";
 import { volumeKind } from "../formats/disk/volume-kind.ts";
 import type { VolumeKind } from "../formats/disk/volume-kind.ts";
 import { ExtFileSystem } from "../formats/ext/file-system.ts";
+import { logicalVolumes } from "../formats/lvm/volume-group.ts";
+import type { LogicalVolume } from "../formats/lvm/volume-group.ts";
 import type { GuestDisk } from "./guest-disks.ts";
 
-/** A partition, or a disk without partitions. */
+/** A partition, a disk without partitions, or a volume that LVM2 makes of them. */
 export type Volume = {
   /** For people: `partition 1 of /srv/vm.qcow2`. */
   readonly name: string;
-  /** `0` for the first disk, `0.1` for its first partition. */
+  /** `0` for the first disk, `0.1` for its first partition, `group/name` for a volume of LVM2. */
   readonly id: string;
   readonly size: number;
   readonly kind: VolumeKind | undefined;
@@ -20,19 +22,36 @@ export type Volume = {
   readonly unreadable: string | undefined;
 };
 
-/** The volumes of a guest's disks, in their order. A disk that is one itself may have stale others. */
+/** They hold no files: nothing is missed. What LVM2 makes of its members is told by itself. */
+const HARMLESS: ReadonlySet<VolumeKind> = new Set(["swap", "LVM2_member"]);
+
+/** The volumes of a guest's disks, in their order; then those that LVM2 makes out of them. */
 export function volumesOf(disks: readonly GuestDisk[]): Volume[] {
-  return disks.flatMap(({ path, bytes }, index) => {
-    const partitions = readPartitions(bytes).map(({ number, start, size }) =>
-      volume(
-        new DiskSlice(bytes, start, size),
-        `partition ${number} of ${path}`,
-        `${index}.${number}`,
-      ),
-    );
-    const whole = volume(bytes, path, String(index));
-    return whole.kind === undefined ? partitions : [whole, ...partitions];
-  });
+  const places = disks.flatMap(({ path, bytes }, index) => placesOn(bytes, path, index));
+  const volumes = places.map(({ bytes, name, id }) => volume(bytes, name, id));
+  const members = places.filter((_, index) => volumes[index].kind === "LVM2_member");
+  const logical = logicalVolumes(members.map(({ bytes }) => bytes));
+  return [...volumes, ...logical.map(logicalVolume)];
+}
+
+type Place = { readonly bytes: DiskBytes; readonly name: string; readonly id: string };
+
+/** A disk that is a volume itself may still have the partitions of an earlier time. */
+function placesOn(bytes: DiskBytes, path: string, index: number): Place[] {
+  const partitions = readPartitions(bytes).map(({ number, start, size }) => ({
+    bytes: new DiskSlice(bytes, start, size),
+    name: `partition ${number} of ${path}`,
+    id: `${index}.${number}`,
+  }));
+  const whole = { bytes, name: path, id: String(index) };
+  return volumeKind(bytes) === undefined ? partitions : [whole, ...partitions];
+}
+
+function logicalVolume({ name, bytes, reason }: LogicalVolume): Volume {
+  const known = `LVM volume ${name}`;
+  if (bytes !== undefined) return volume(bytes, known, name);
+  const nothing = { size: 0, kind: undefined, fileSystem: undefined };
+  return { name: known, id: name, ...nothing, unreadable: reason };
 }
 
 function volume(bytes: DiskBytes, name: string, id: string): Volume {
@@ -45,7 +64,8 @@ function volume(bytes: DiskBytes, name: string, id: string): Volume {
     size: bytes.size,
     kind,
     fileSystem: isRead ? fileSystem : undefined,
-    unreadable: isRead || kind === undefined || kind === "swap" ? undefined : why(kind, fileSystem),
+    unreadable:
+      isRead || kind === undefined || HARMLESS.has(kind) ? undefined : why(kind, fileSystem),
   };
 }
 

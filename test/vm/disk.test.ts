@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { findKernelFiles } from "../../src/files/kernel-files.ts";
@@ -25,19 +26,40 @@ type Checked = {
  */
 const SETTLE = "sync && date > /mnt/.now && sync";
 
+/** A volume of three pieces on two disks, filled nearly to its end; and two others. */
+const LVM = `
+  lvm() { command lvm "$@" --config 'activation { udev_sync=0 udev_rules=0 } backup { backup=0 archive=0 }'; }
+  lvm pvcreate /dev/vdb /dev/vdc
+  lvm vgcreate -s 1M vg-0 /dev/vdb /dev/vdc
+  lvm lvcreate -y -Wn -L 12M -n home vg-0 /dev/vdb
+  lvm lvcreate -y -Wn -L 4M -n swap vg-0 /dev/vdb
+  lvm lvextend -L 24M vg-0/home /dev/vdb
+  lvm lvextend -L 40M vg-0/home /dev/vdc
+  lvm lvcreate -y -an -Wn -Zn -i 2 -L 8M -n striped vg-0
+  head -c 30000000 /dev/urandom > /etc/noise
+  mke2fs -q -t ext4 /dev/mapper/vg--0-home && mount /dev/mapper/vg--0-home /mnt || exit 1
+  cp /etc/noise /mnt/noise && sync && umount /mnt`;
+
 function textOf(files: KernelFiles): string {
   return "textFrom" in files ? files.textFrom : files.textMissing;
 }
 
 test("a guest that GRUB booted from its own disk is looked at with the files on it", async (t) => {
   const kernel = await debianKernel({ release: "trixie", flavour: "cloud" });
+  using folder = new TemporaryFolder();
+  const disks = ["first", "second"].map((name) => {
+    const file = folder.file(name, "");
+    truncateSync(file, 48 * 2 ** 20);
+    return { file, format: "raw" } as const;
+  });
   await using guest = await bootTiny({
     kernel,
     fromDisk: true,
     ram: "file",
-    modules: ["ext4", "nf_tables"],
+    modules: ["ext4", "nf_tables", "dm_mod"],
+    disks,
+    tools: ["lvm", "mke2fs"],
   });
-  using folder = new TemporaryFolder();
   const target = `pid:${guest.pid}`;
   const check = async (...options: string[]) => {
     const words = ["check", ...options, "--only", IDS, "--json"];
@@ -128,6 +150,28 @@ test("a guest that GRUB booted from its own disk is looked at with the files on 
     assert.equal(refusal(await disk("cat", target, "0.3:/etc/nothing")), "2 KVMSEC_NO_FILE");
     assert.equal(refusal(await disk("ls", target, "0.9:/")), "2 KVMSEC_NO_VOLUME");
     await guest.run("umount /mnt");
+  });
+
+  await t.test("volumes of LVM2 are put together, over two disks", async () => {
+    await guest.run(LVM, { timeout: 120_000 });
+    const { stdout } = await kvmsec(folder.path, "disk", "list", target, "--json");
+    const { volumes } = JSON.parse(stdout) as {
+      volumes: { id: string; size: number; unreadable: string | null }[];
+    };
+    assert.deepEqual(
+      volumes.slice(-3).map(({ id, size, unreadable }) => [id, size, unreadable]),
+      [
+        ["vg-0/home", 40 * 2 ** 20, null],
+        ["vg-0/swap", 4 * 2 ** 20, null],
+        ["vg-0/striped", 0, "it is an LVM volume of type striped, which is not read"],
+      ],
+    );
+    const expected = await guest.run("sha256sum < /etc/noise");
+    const copy = join(folder.path, "noise");
+    const words = ["disk", "extract", target, "vg-0/home:/noise", "-o", copy];
+    assert.equal((await kvmsec(folder.path, ...words)).status, 0);
+    const sum = createHash("sha256").update(readFileSync(copy)).digest("hex");
+    assert.equal(sum, expected.slice(0, 64));
   });
 
   await t.test("what the guest does with the file is seen while it runs", async () => {

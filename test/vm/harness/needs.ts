@@ -23,5 +23,6 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "grub-pc-bin", path: "/usr/lib/grub/i386-pc/boot.img" },
   { package: "grub-common", path: "/usr/bin/grub-mkimage" },
   { package: "fdisk", path: "/usr/sbin/sfdisk" },
+  { package: "lvm2", path: "/usr/sbin/lvm" },
   { package: "zstd", path: "/usr/bin/zstd" },
 ];
