@@ -71,6 +71,6 @@ function* treesOn(open: () => GuestDisks, problem: Problem): Generator<FileTree>
   const volumes = volumesOf(opened.disks);
   for (const { name, fileSystem, unreadable } of volumes) {
     if (unreadable !== undefined) problem(`${name}: ${unreadable}`);
-    if (fileSystem !== undefined) yield new ExtTree(name, new Map([["", fileSystem]]));
+    if (fileSystem !== undefined) yield new ExtTree(name, fileSystem);
   }
 }

@@ -14,17 +14,24 @@ const MAX_ENTRIES = 1_000_000;
 /** Files under paths of an ext file system, or of several that are mounted upon one another. */
 export class ExtTree implements FileTree {
   readonly name: string;
-  /** By the path where it is seen; the root's is "". */
+  /** That of the root. */
+  readonly fileSystem: ExtFileSystem;
   readonly #mounts: ReadonlyMap<string, ExtFileSystem>;
 
-  constructor(name: string, mounts: ReadonlyMap<string, ExtFileSystem>) {
+  /** `mounts`: what is mounted upon it, by the path where it is seen. */
+  constructor(
+    name: string,
+    fileSystem: ExtFileSystem,
+    mounts: ReadonlyMap<string, ExtFileSystem> = new Map(),
+  ) {
     this.name = name;
+    this.fileSystem = fileSystem;
     this.#mounts = mounts;
   }
 
   /** The file at a path, or why there is none. A link at its end is followed unless told not to. */
   find(path: string, followLast = true): FoundFile | string {
-    const root = this.#mounted("");
+    const root = rootOf(this.fileSystem);
     if (root === undefined) return "its root cannot be read";
     /** The names from the root to where we are, and the file at each of them. */
     const names: string[] = [];
@@ -50,7 +57,7 @@ export class ExtTree implements FileTree {
         continue;
       }
       names.push(part);
-      trail.push(this.#mounted(`/${names.join("/")}`) ?? found);
+      trail.push(rootOf(this.#mounts.get(`/${names.join("/")}`)) ?? found);
     }
     return trail.at(-1)!;
   }
@@ -77,12 +84,11 @@ export class ExtTree implements FileTree {
     const entries = directoryOf(found, () => {});
     return entries.map(({ name, inode }) => ({ name, folder: inode?.type === "directory" }));
   }
+}
 
-  #mounted(path: string): FoundFile | undefined {
-    const fileSystem = this.#mounts.get(path);
-    const inode = fileSystem?.inode(ROOT_INODE);
-    return fileSystem && inode && { fileSystem, inode };
-  }
+function rootOf(fileSystem: ExtFileSystem | undefined): FoundFile | undefined {
+  const inode = fileSystem?.inode(ROOT_INODE);
+  return fileSystem && inode && { fileSystem, inode };
 }
 
 export type DirectoryEntry = { readonly name: string; readonly inode: ExtInode | undefined };

@@ -35,9 +35,9 @@ export class GuestVolumes implements Disposable {
    */
   find(name: string, followLast = true): FoundFile {
     const [, id, path = name] = /^([^/:][^:]*):(\/.*)$/s.exec(name) ?? [];
-    const [mounts, rest] =
-      id === undefined ? this.#mountsOf(path) : [new Map([["", this.#volume(id)]]), path];
-    const found = new ExtTree(id ?? "/", mounts).find(rest, followLast);
+    const [tree, rest] =
+      id === undefined ? this.#mountedTree(path) : [new ExtTree(id, this.#volume(id)), path];
+    const found = tree.find(rest, followLast);
     if (typeof found !== "string") return found;
     throw usageError(
       "KVMSEC_NO_FILE",
@@ -51,12 +51,13 @@ export class GuestVolumes implements Disposable {
   }
 
   /** Where the root cannot be read, the file system that the path is on may still be. */
-  #mountsOf(path: string): [ReadonlyMap<string, ExtFileSystem>, string] {
-    if (this.mounted.has("")) return [this.mounted, path];
+  #mountedTree(path: string): [tree: ExtTree, path: string] {
+    const root = this.mounted.get("");
+    if (root !== undefined) return [new ExtTree("/", root, this.mounted), path];
     const places = [...this.mounted].toSorted(([a], [b]) => b.length - a.length);
     const [place, fileSystem] = places.find(([one]) => `${path}/`.startsWith(`${one}/`)) ?? [];
     if (place !== undefined && fileSystem !== undefined) {
-      return [new Map([["", fileSystem]]), path.slice(place.length)];
+      return [new ExtTree(place, fileSystem), path.slice(place.length)];
     }
     throw new KvmsecError("KVMSEC_NO_VOLUME", `No disk that can be read holds ${path}.`, {
       hint: "kvmsec disk list TARGET shows the volumes; name a file by VOLUME:PATH.",
