@@ -48,6 +48,7 @@ import { tracepoints } from "./tracepoints.ts";
 import { ttyOperations } from "./tty-operations.ts";
 import { uprobes } from "./uprobes.ts";
 import { vanishedProgram } from "./vanished-program.ts";
+import { vdso } from "./vdso.ts";
 import { workQueues } from "./work-queues.ts";
 
 /** Every check, in the order of a sweep. docs/findings has a page for each; a test holds the two together. */
@@ -56,6 +57,7 @@ export const checks: readonly Check[] = [
   kernelRodata,
   moduleText,
   textForms,
+  vdso,
   kernelPages,
   syscallTable,
   syscallDispatch,

@@ -14,7 +14,7 @@ import { moduleFolder } from "./harness/guest-modules.ts";
 import { bootTiny } from "./harness/guest.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
-const IDS = new Set(["kernel-text", "kernel-rodata", "module-text"]);
+const IDS = new Set(["kernel-text", "kernel-rodata", "module-text", "vdso"]);
 /** With static calls, alternatives, tables of functions, and modules that need other modules. */
 const MODULES = ["nf_tables", "overlay", "bridge", "veth", "tun"];
 const guests = [
@@ -66,6 +66,16 @@ for (const { release, flavour, cpu } of guests) {
       for (const tampering of hotTamperings) plant(inner, tampering, look);
       await guest.qmp("cont");
     });
+    await t.test("a vDSO page of one process's own", async (inner) => {
+      const pid = (await guest.run(CHANGE_VDSO)).trim();
+      const says = new RegExp(
+        `Process ${pid} \\(sleep\\) has a changed vdso64.*"seen":"0f05c3"`,
+        "s",
+      );
+      assertFound(inner, { check: "vdso", says }, look);
+      await guest.run(`kill ${pid}; sleep 1`);
+      assert.deepEqual(look().findings, []);
+    });
     for (const tampering of formTamperings) {
       await t.test(`without files: ${tampering.title}`, (inner) =>
         plant(inner, tampering, lookAtForms),
@@ -83,6 +93,13 @@ for (const { release, flavour, cpu } of guests) {
     });
   });
 }
+
+/** Through /proc/PID/mem even what is read-only can be written: the process gets a copy. */
+const CHANGE_VDSO = `sleep 1000 & pid=$!; sleep 1
+  start=$(sed -n 's/^\\([0-9a-f]*\\)-.*vdso.*/\\1/p' /proc/$pid/maps)
+  printf '\\017\\005\\303' |
+    dd of=/proc/$pid/mem bs=1 seek=$((0x$start + 0x900)) conv=notrunc 2>/dev/null
+  echo $pid`;
 
 /** Function tracing and kprobes in a module. */
 const TRACE = `mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null

@@ -39,7 +39,8 @@ type Verified = {
  */
 export class TextIntegrity {
   readonly #kernel: Kernel;
-  readonly #file: CodeFile;
+  /** What it compares with. */
+  readonly file: CodeFile;
   readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
   readonly #siteAddresses: Float64Array;
   readonly #alternatives: ReadonlyMap<GuestVirtual, Alternative[]>;
@@ -48,7 +49,7 @@ export class TextIntegrity {
 
   constructor(kernel: Kernel, file: CodeFile) {
     this.#kernel = kernel;
-    this.#file = file;
+    this.file = file;
     this.#sites = patchSites(kernel, file);
     this.#siteAddresses = Float64Array.from(this.#sites.keys()).toSorted();
     this.#alternatives = alternatives(kernel, file);
@@ -65,7 +66,7 @@ export class TextIntegrity {
     unread: (page: GuestVirtual) => void,
   ): TextChange[] {
     const forms = new LegalForms(this.#kernel, targets);
-    const matcher = new TextMatcher(this.#file, this.#sites, forms);
+    const matcher = new TextMatcher(this.file, this.#sites, forms);
     const changes: TextChange[] = [];
     const end = section.start + section.size;
     for (let from = section.start; from < end; from = pageAfter(from)) {
@@ -92,7 +93,7 @@ export class TextIntegrity {
 
   /** A section of the file, where it lies in this guest. */
   section(name: string): Section | undefined {
-    return this.#file.sections.get(name);
+    return this.file.sections.get(name);
   }
 
   /** Where constant data differ from the file's. No patch is legal there. */
@@ -103,7 +104,7 @@ export class TextIntegrity {
     for (let from = start; from < end; from = pageAfter(from)) {
       const length = Math.min(pageAfter(from), end) - from;
       const view = this.#view(from, length);
-      const expected = this.#file.bytes(from, length);
+      const expected = this.file.bytes(from, length);
       if (view === undefined || expected === undefined) unread += length;
       else if (Buffer.compare(view, expected) !== 0) {
         changes.push(...differences(from, expected, Buffer.from(view)));
@@ -125,7 +126,7 @@ export class TextIntegrity {
     matcher: TextMatcher,
     forms: LegalForms,
   ): TextChange[] {
-    const expected = this.#file.bytes(page, seen.length);
+    const expected = this.file.bytes(page, seen.length);
     if (expected === undefined || seen.equals(expected)) return [];
     const around = this.#around(page, seen);
     const unexplained: number[] = [];
@@ -169,7 +170,7 @@ export class TextIntegrity {
     const covering = this.#coveringSite(address);
     if (covering === undefined) return address;
     const { site, start, end } = covering;
-    const original = this.#file.bytes(start, end - start);
+    const original = this.file.bytes(start, end - start);
     const at = start - seen.base;
     if (original === undefined || at < 0 || end > seen.base + seen.code.length) return address;
     return forms.allows(site, seen.code, at, start, original) ? end : address;
@@ -187,7 +188,7 @@ export class TextIntegrity {
   /** Branches to thunks are five bytes, or six with a prefix or a condition. */
   #lengthOf(site: PatchSite): number {
     if (site.kind !== "retpoline" && site.kind !== "static-call") return site.length;
-    const original = this.#file.bytes(site.address, 16);
+    const original = this.file.bytes(site.address, 16);
     const length = original === undefined ? 0 : (decodeInstruction(original, 0)?.length ?? 0);
     // A `cs` prefix may stand for room behind the call: `call; nop` (5.15 to 6.1).
     return Math.max(site.length, length);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { branchTarget, decodeInstruction } from "../../../src/arch/x86/instruction.ts";
 import type { GuestVirtual } from "../../../src/base/address.ts";
 import { CodeOwners } from "../../../src/linux/code-owner.ts";
+import { vdsoImages } from "../../../src/linux/vdso.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import { Modules } from "../../../src/linux/module.ts";
 import type { Planted } from "./check-story.ts";
@@ -160,6 +161,16 @@ export const hotTamperings: readonly CodeTampering[] = [
     tamper: (kernel, editor) =>
       editor.writeHex(symbol(kernel, "__x86_indirect_thunk_array"), "4831c0c3"),
     says: /__x86_indirect_thunk/,
+  },
+  {
+    title: "code of the vDSO that every process gets",
+    check: "vdso",
+    tamper: (kernel, editor) => {
+      const image = vdsoImages(kernel, assert.fail).find(({ name }) => name === "vdso64");
+      assert.ok(image !== undefined);
+      return editor.writeHex(image.data + 0x900, "0f05c3");
+    },
+    says: /vdso64\+0x900/,
   },
 ];
 
