@@ -38,6 +38,8 @@ export function aptSettingsHook(settings: readonly string[]): string {
 export function essentialHook(): string {
   return script([
     'mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"',
+    // Manual pages are left out, but Java's packages fail where their folder is missing.
+    'mkdir -p "$1/usr/share/man/man1"',
     writeFile("/etc/initramfs-tools/conf.d/kvmsec", ["MODULES=list"]),
     writeFile("/usr/share/initramfs-tools/modules.d/kvmsec", initrdModules),
   ]);
