@@ -10,16 +10,6 @@ import type { Json } from "./finding.ts";
 /** Bytes of a change that are shown; its length is given too. */
 const SHOWN = 32;
 const MAX_INSTRUCTIONS = 8;
-const INT3 = 0xcc;
-
-/** A breakpoint, or an optimised probe's jump, where a kprobe is registered: kprobes tells of those. */
-export function isKprobe(
-  { address, seen }: TextChange,
-  probes: ReadonlySet<GuestVirtual>,
-): boolean {
-  const starts = seen[0] === INT3 || seen[0] === 0xe9;
-  return starts && seen.length <= 5 && probes.has(address);
-}
 
 /** Reports code that nothing explains; `what` begins its title: `Kernel code`. */
 export function reportCode(context: CheckContext, change: TextChange, what: string): void {

@@ -1,7 +1,6 @@
 import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { Check, CheckContext } from "./check.ts";
-import { isKprobe, reportCode } from "./code-report.ts";
-import { kprobeSites } from "./kprobe-sites.ts";
+import { reportCode } from "./code-report.ts";
 import { legalTargets } from "./legal-targets.ts";
 
 /** Each byte of kernel text is the booted file's, or a patch that the kernel itself makes. */
@@ -25,10 +24,7 @@ export const kernelText: Check = {
     const pages = Math.ceil(section.size / 4096);
     if (unread > 0) context.unseen(`${unread} of ${pages} pages of text are not in memory`);
     context.cover(pages - unread, pages);
-    const probes = context.facts.get(kprobeSites);
-    for (const change of changes) {
-      if (!isKprobe(change, probes)) reportCode(context, change, "Kernel code");
-    }
+    for (const change of changes) reportCode(context, change, "Kernel code");
   },
 };
 

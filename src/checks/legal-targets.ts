@@ -2,6 +2,9 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { CodeOwners } from "../linux/code-owner.ts";
 import { ftraceUsers } from "../linux/ftrace.ts";
 import type { LegalTargets } from "../linux/kernel-text/legal-forms.ts";
+import { kprobes } from "../linux/kprobe.ts";
+import { isHeld } from "../linux/mutex.ts";
+import { isTrampoline } from "../linux/untraced-code.ts";
 import { codeOwners } from "./code-owners.ts";
 import { fact } from "./sweep-facts.ts";
 
@@ -29,16 +32,17 @@ export const legalTargets = fact(
         const owner = owners.ownerOf(target);
         return owner?.offset === 0 && owner.symbol !== undefined;
       },
-      isTrampoline(target) {
-        const owner = owners.ownerOf(target);
-        if (owner === undefined) return false;
-        if (owner.kind === "kernel") return /^ftrace_(regs_|call)?caller$/.test(owner.symbol ?? "");
-        return owner.kind === "ftrace" || owner.kind === "bpf";
-      },
+      isTrampoline: (target) => isTrampoline(owners, target),
       isThunkPage: (target) => owners.ownerOf(target)?.kind === "its",
       namesAt: (target) => namesAt(owners, target),
       symbol: (name) => symbolOf(owners, name),
       generation: generationOf(owners, handlers),
+      probes: {
+        at: new Map(Array.from(kprobes(facts.kernel), (probe) => [probe.address, probe])),
+        isProbeCode: (target) => owners.ownerOf(target)?.kind === "kprobe",
+      },
+      isBeingPatched: () =>
+        isHeld(facts.kernel, "text_mutex") || isHeld(facts.kernel, "static_call_mutex"),
     };
     return { targets, problems };
   },

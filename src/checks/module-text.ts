@@ -8,8 +8,7 @@ import { Modules } from "../linux/module.ts";
 import type { Module } from "../linux/module.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
-import { isKprobe, reportCode } from "./code-report.ts";
-import { kprobeSites } from "./kprobe-sites.ts";
+import { reportCode } from "./code-report.ts";
 import { legalTargets } from "./legal-targets.ts";
 import { fact } from "./sweep-facts.ts";
 
@@ -68,13 +67,11 @@ function checkModule(context: CheckContext, { name }: Module, text: ModuleText):
   const look = text.look(targets);
   context.cover(look.pages - look.unread, look.pages);
   if (look.unread > 0) context.unseen(`${look.unread} pages of ${name} are not in memory`);
-  const probes = context.facts.get(kprobeSites);
-  const changed = look.text.filter((change) => !isKprobe(change, probes));
-  for (const change of changed.slice(0, MAX_REPORTS)) {
+  for (const change of look.text.slice(0, MAX_REPORTS)) {
     reportCode(context, change, `Code of the module ${name}`);
   }
   for (const change of look.rodata.slice(0, MAX_REPORTS)) reportData(context, name, change);
-  if (Math.max(changed.length, look.rodata.length) > MAX_REPORTS) {
+  if (Math.max(look.text.length, look.rodata.length) > MAX_REPORTS) {
     context.unseen(`more places of ${name} differ; ${MAX_REPORTS} of a kind are listed`);
   }
 }

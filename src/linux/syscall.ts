@@ -3,6 +3,7 @@ import type { CodeOwners } from "./code-owner.ts";
 import type { Kernel } from "./kernel.ts";
 import { dispatchTargets } from "./syscall-dispatch.ts";
 import { SyscallNames } from "./syscall-names.ts";
+import { untracedCode } from "./untraced-code.ts";
 
 /** By which way a system call reaches its function. */
 export type SyscallTableName =
@@ -101,7 +102,9 @@ export class Syscalls {
     if (address !== address) return [];
     const size = Math.min(symbols.at(address)?.size ?? 0, MAX_DISPATCHER);
     const code = size > 0 ? space.bytes(address, size) : undefined;
-    if (code !== undefined) return dispatchTargets({ code, address });
+    if (code !== undefined) {
+      return dispatchTargets({ code: untracedCode(this.#owners, code, address), address });
+    }
     problem(`${symbol} cannot be read`);
     return [];
   }

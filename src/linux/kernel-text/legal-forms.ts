@@ -2,6 +2,7 @@ import type { GuestVirtual } from "../../base/address.ts";
 import { branchTarget, decodeInstruction } from "../../arch/x86/instruction.ts";
 import type { Kernel } from "../kernel.ts";
 import { isPadding } from "./nops.ts";
+import type { Probes } from "./planted-probes.ts";
 import type { PatchSite } from "./patch-sites.ts";
 
 const CALL = 0xe8;
@@ -10,6 +11,18 @@ const JMP8 = 0xeb;
 const RET = 0xc3;
 const LOCK = 0xf0;
 const DS_PREFIX = 0x3e;
+const INT3 = 0xcc;
+
+/** Sites that change while the kernel runs: smp_text_poke (alternative.c) puts a breakpoint first. */
+const CHANGING: ReadonlySet<PatchSite["kind"]> = new Set([
+  "mcount",
+  "ftrace-call",
+  "static-call",
+  "jump-label",
+]);
+
+/** First bytes of what may stand at such a site before or after. */
+const FIRST_BYTES: readonly number[] = [CALL, JMP, JMP8, RET, 0x0f, 0x66, 0x2e, 0x31, 0x67, 0x3e];
 
 /** Where patched calls may lead that is no function of the image: asked of whoever knows owners. */
 export type LegalTargets = {
@@ -27,6 +40,10 @@ export type LegalTargets = {
   symbol(name: string): GuestVirtual;
   /** Changes whenever generated code, modules or tracers come and go. */
   readonly generation: string;
+  /** Breakpoints and jumps that the kernel's kprobes put into code. */
+  readonly probes: Probes;
+  /** At this moment the kernel is changing its own code, which takes it many steps. */
+  isBeingPatched(): boolean;
 };
 
 /** `static_call_return0`, whose calls become one instruction that zeroes the result. */
@@ -67,6 +84,8 @@ export class LegalForms {
   readonly #targets: LegalTargets;
   /** A form was found legal because of where it leads outside the image: it holds while that lives. */
   leansOnLive = false;
+  /** A form was found legal as a step on the way to another. */
+  unfinished = false;
 
   constructor(kernel: Kernel, targets: LegalTargets) {
     this.#kernel = kernel;
@@ -93,6 +112,17 @@ export class LegalForms {
     original: Uint8Array,
   ): boolean {
     const end = at + original.length;
+    if (this.#isFinished(site, code, at, end, address)) return true;
+    return CHANGING.has(site.kind) && this.#isUnderWay(site, code, at, end, address);
+  }
+
+  #isFinished(
+    site: PatchSite,
+    code: Uint8Array,
+    at: number,
+    end: number,
+    address: GuestVirtual,
+  ): boolean {
     switch (site.kind) {
       case "return":
         return this.#isReturn(code, at, end, address);
@@ -115,6 +145,31 @@ export class LegalForms {
       default:
         return this.#isConstant(site, code, at);
     }
+  }
+
+  /**
+   * A breakpoint over the first byte of the old or the new form, with all others already written,
+   * or a call that is to lead elsewhere in a moment; only while the kernel holds the lock for it.
+   */
+  #isUnderWay(
+    site: PatchSite,
+    code: Uint8Array,
+    at: number,
+    end: number,
+    address: GuestVirtual,
+  ): boolean {
+    if (code[at] !== INT3 && site.kind !== "static-call") return false;
+    if (!this.#targets.isBeingPatched()) return false;
+    this.unfinished = true;
+    const calls = site.kind === "static-call" || site.kind === "ftrace-call";
+    if (calls && this.isFunction(nearTarget(code, at, address))) return true;
+    const [first] = code.subarray(at, at + 1);
+    const legal = FIRST_BYTES.some((byte) => {
+      code[at] = byte;
+      return this.#isFinished(site, code, at, end, address);
+    });
+    code[at] = first;
+    return legal;
   }
 
   /** `ret` with breakpoints behind, or a jump to one of the return thunks. */

@@ -9,6 +9,8 @@ import { lastAtOrBelow } from "./function-map.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
 import { patchSites } from "./patch-sites.ts";
+import { removeProbes } from "./planted-probes.ts";
+import type { Probes } from "./planted-probes.ts";
 import type { PatchSite } from "./patch-sites.ts";
 import { TextMatcher } from "./text-match.ts";
 import type { SeenCode } from "./text-match.ts";
@@ -17,6 +19,8 @@ import type { SeenCode } from "./text-match.ts";
 const REACH = 256;
 /** Unexplained bytes this near to each other are one change. */
 const JOIN = 16;
+/** How often a page is explained that changes meanwhile. */
+const MAX_TRIES = 4;
 
 /** Bytes that neither the file nor any legal patch explains. */
 export type TextChange = {
@@ -73,16 +77,37 @@ export class TextIntegrity {
       const view = this.#view(from, Math.min(pageAfter(from), end) - from);
       if (view === undefined) unread(from);
       else if (!this.#isVerified(from, view, targets.generation)) {
-        // A copy: the guest may write while it is explained.
-        const seen = Buffer.from(view);
-        forms.leansOnLive = false;
-        const found = this.#explain(from, seen, matcher, forms);
-        const generation = forms.leansOnLive ? targets.generation : undefined;
-        if (found.length === 0) this.#verified.set(from, { bytes: seen, generation });
-        changes.push(...found);
+        changes.push(...this.#settled(from, view, matcher, forms, targets));
       }
     }
     return changes;
+  }
+
+  /** What is unexplained in a page that does not change while it is looked at. */
+  #settled(
+    from: GuestVirtual,
+    view: Uint8Array,
+    matcher: TextMatcher,
+    forms: LegalForms,
+    targets: LegalTargets,
+  ): TextChange[] {
+    let current: Uint8Array | undefined = view;
+    let found: TextChange[] = [];
+    for (let tries = 0; tries < MAX_TRIES && current !== undefined; tries++) {
+      // A copy: the guest may write while it is explained.
+      const seen: Buffer = Buffer.from(current);
+      forms.leansOnLive = false;
+      forms.unfinished = false;
+      found = this.#explain(from, seen, matcher, forms, targets.probes);
+      const generation = forms.leansOnLive ? targets.generation : undefined;
+      if (found.length === 0) {
+        if (!forms.unfinished) this.#verified.set(from, { bytes: seen, generation });
+        return found;
+      }
+      current = this.#view(from, seen.length);
+      if (current !== undefined && seen.equals(current)) return found;
+    }
+    return found;
   }
 
   #isVerified(from: GuestVirtual, view: Uint8Array, generation: string): boolean {
@@ -125,13 +150,17 @@ export class TextIntegrity {
     seen: Buffer,
     matcher: TextMatcher,
     forms: LegalForms,
+    probes: Probes,
   ): TextChange[] {
     const expected = this.file.bytes(page, seen.length);
     if (expected === undefined || seen.equals(expected)) return [];
     const around = this.#around(page, seen);
+    // Probes come and go: what is explained by one is not remembered.
+    if (removeProbes(around.code, around.base, probes)) forms.unfinished = true;
+    const plain = around.code.subarray(REACH, REACH + seen.length);
     const unexplained: number[] = [];
     for (let at = 0; at < seen.length; at++) {
-      if (seen[at] === expected[at]) continue;
+      if (plain[at] === expected[at]) continue;
       const end = this.#explainedTo(page + at, around, matcher, forms);
       if (end > page + at) {
         at = end - page - 1;
