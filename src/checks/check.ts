@@ -29,6 +29,11 @@ export type Check = {
   /** Run seldom in a schedule, or when the pages it reads have changed. */
   readonly costly?: boolean;
   /**
+   * Whether the kernel may be in the middle of what this check would see half done. While it is, a
+   * finding is looked at again and again, within a limit.
+   */
+  readonly isUnsettled?: (kernel: Kernel) => boolean;
+  /**
    * Looks. Reports through `context`, throws nothing for what a guest's memory holds; a missing
    * symbol or type (KVMSEC_SYMBOL_MISSING, KVMSEC_TYPE_MISSING) may be thrown and skips the check.
    */

@@ -1,5 +1,6 @@
 import { visitKernelPages } from "../arch/x86/mapped-ranges.ts";
 import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
+import { isReleasingCode } from "../linux/code-release.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 
@@ -20,6 +21,7 @@ export const kernelPages: Check = {
   shares: ["module list"],
   limits:
     "Sees the tables of init_mm: code that is only mapped in one process's own kernel half is not among them.",
+  isUnsettled: isReleasingCode,
   run(context) {
     const { kernel, facts } = context;
     const owners = facts.get(codeOwners);

@@ -33,6 +33,11 @@ export type Sweep = {
 
 /** Looks that have to agree before a finding is believed: the guest runs, and a race is no finding. */
 const LOOKS = 3;
+/** Milliseconds between looks at a guest that may be running. */
+const PAUSE = 10;
+const UNSETTLED_PAUSE = 40;
+/** How long in all one sweep waits for a guest that is in the middle of something, in milliseconds. */
+const PATIENCE = 2000;
 
 /** Runs checks over a guest, once each, and looks again at whatever seems wrong. */
 export function sweep(
@@ -45,7 +50,8 @@ export function sweep(
   const start = performance.now();
   kernel.refresh();
   const facts = new SweepFacts(kernel, host);
-  const looks = checks.map((check) => lookUntilSure(kernel, check, facts));
+  const patience = new Patience(kernel.memory.live ? PATIENCE : 0);
+  const looks = checks.map((check) => lookUntilSure(kernel, check, facts, patience));
   const seen: Sweep = {
     startedAt,
     durationMs: performance.now() - start,
@@ -58,16 +64,44 @@ export function sweep(
 
 type Look = { readonly result: CheckResult; readonly findings: readonly Finding[] };
 
-/** Keeps what every look finds. Each further look reads the guest afresh, with new facts. */
-function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts): Look {
+/** Waits for the guest, but not for ever. */
+class Patience {
+  #left: number;
+
+  constructor(milliseconds: number) {
+    this.#left = milliseconds;
+  }
+
+  /** False where no patience is left. */
+  wait(milliseconds: number): boolean {
+    if (this.#left < milliseconds) return false;
+    this.#left -= milliseconds;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+    return true;
+  }
+}
+
+/**
+ * Keeps what every look finds; where nothing was found but not everything seen, looks again too: a
+ * module that is just unloaded is gone at the next look. Each look reads the guest afresh.
+ */
+function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience: Patience): Look {
   const start = performance.now();
   let last = look(check, facts);
   let believed = last.findings;
-  for (let again = 1; again < LOOKS && believed.length > 0; again++) {
+  let agreeing = 1;
+  for (let looks = 1; ; looks++) {
+    const found = believed.length > 0;
+    const unsettled = found && check.isUnsettled?.(kernel) === true;
+    const agreed = found && agreeing >= LOOKS;
+    if (found ? agreed && !unsettled : looks >= LOOKS || !isPartial(last)) break;
+    const waited = patience.wait(unsettled ? UNSETTLED_PAUSE : PAUSE);
+    if (!waited && (agreed || !found)) break;
     kernel.refresh();
     last = look(check, new SweepFacts(kernel, facts.host));
     const seen = new Set(last.findings.map(({ id }) => id));
-    believed = believed.filter(({ id }) => seen.has(id));
+    believed = found ? believed.filter(({ id }) => seen.has(id)) : last.findings;
+    agreeing = found ? agreeing + 1 : 1;
   }
   const latest = new Map(last.findings.map((finding) => [finding.id, finding]));
   const findings = believed.map((finding) => latest.get(finding.id) ?? finding);
@@ -81,6 +115,11 @@ function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts): Look {
       durationMs: performance.now() - start,
     },
   };
+}
+
+/** Some of it could not be looked at, for a reason that may pass. */
+function isPartial({ result }: Look): boolean {
+  return result.reason !== undefined && result.status !== "skipped";
 }
 
 function verdict(findings: readonly Finding[], { result }: Look): CheckStatus {
