@@ -1,16 +1,11 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, lockFile } from "./cache.ts";
 import { command } from "./command.ts";
+import { privateApt, unpackPackages } from "./debian-archive.ts";
+import type { Release } from "./debian-archive.ts";
+
+export type { Release } from "./debian-archive.ts";
 
 const metaPackages = {
   cloud: "linux-image-cloud-amd64",
@@ -18,8 +13,6 @@ const metaPackages = {
   rt: "linux-image-rt-amd64",
 } as const;
 
-/** A Debian release or pocket, as `sources.list` names it: `bookworm`, `trixie-backports`, `sid`. */
-export type Release = string;
 /** `rt` is built with PREEMPT_RT. */
 export type Flavour = keyof typeof metaPackages;
 export type KernelWish = { readonly release: Release; readonly flavour: Flavour };
@@ -36,8 +29,6 @@ export type Kernel = KernelWish & {
   /** The configuration that it was built with. */
   readonly config: string;
 };
-
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /**
  * The newest kernel of a Debian release, downloaded and signature-checked through apt at first use
@@ -83,81 +74,17 @@ function firstThere(...paths: string[]): string {
 async function download(wish: KernelWish, home: string): Promise<Kernel> {
   const apt = await privateApt(wish.release, join(home, "apt"));
   const packages = await kernelPackages(apt, metaPackages[wish.flavour]);
-  const fetched = join(home, "download");
   const fresh = join(home, "fresh");
-  for (const directory of [fetched, fresh]) {
-    rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory);
-  }
-  await command("apt-get", [...apt, "download", ...packages], { cwd: fetched });
-  for (const file of readdirSync(fetched)) {
-    await command("dpkg-deb", ["-x", join(fetched, file), fresh]);
-  }
+  await unpackPackages(apt, packages, fresh);
   if (!existsSync(join(fresh, "lib"))) symlinkSync("usr/lib", join(fresh, "lib"));
   const [version] = readdirSync(join(fresh, "lib/modules"));
   await command("depmod", ["-b", fresh, version]);
   renameSync(fresh, join(home, "root"));
-  for (const directory of [fetched, join(home, "apt")]) {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  rmSync(join(home, "apt"), { recursive: true, force: true });
   const result = readCached(wish, home);
   if (result === undefined)
     throw new Error(`${packages.join(", ")} unpacked to nothing in ${home}`);
   return result;
-}
-
-/** apt's options for a private root that knows one release; its lists are freshly updated. */
-async function privateApt(release: Release, root: string): Promise<string[]> {
-  for (const part of ["lists/partial", "cache/archives/partial"]) {
-    mkdirSync(join(root, part), { recursive: true });
-  }
-  writeFileSync(join(root, "status"), "");
-  writeFileSync(join(root, "sources.list"), await sourceLines(release));
-  const options = {
-    "Dir::State": root,
-    "Dir::State::status": join(root, "status"),
-    "Dir::Cache": join(root, "cache"),
-    "Dir::Etc::sourcelist": join(root, "sources.list"),
-    "Dir::Etc::sourceparts": "/dev/null",
-    "Dir::Etc::preferences": "/dev/null",
-    "Dir::Etc::preferencesparts": "/dev/null",
-    "APT::Architecture": "amd64",
-    "APT::Sandbox::User": "",
-    "Acquire::Languages": "none",
-    "Acquire::Retries": "3",
-  };
-  const apt = Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-  await command("apt-get", [...apt, "update"]);
-  return apt;
-}
-
-function line(mirror: string, suite: string): string {
-  return `deb [signed-by=${keyring}] ${mirror} ${suite} main\n`;
-}
-
-/** A stable release has its updates and its security fixes in suites of their own. */
-async function sourceLines(release: Release): Promise<string> {
-  const mirrors = await debianMirrors();
-  const rolling = release === "sid" || release === "unstable" || release.includes("-");
-  if (rolling || release === "forky" || release === "testing") return line(mirrors.main, release);
-  return [
-    line(mirrors.main, release),
-    line(mirrors.main, `${release}-updates`),
-    line(mirrors.security, `${release}-security`),
-  ].join("");
-}
-
-/** The mirrors that this machine's own apt uses; fixes come from the main one where it lists no other. */
-async function debianMirrors(): Promise<{ main: string; security: string }> {
-  const format = "$(LABEL)|$(REPO_URI)|$(RELEASE)";
-  const listed = await command("apt-get", ["indextargets", "--format", format]).catch(() => "");
-  const rows = listed.split("\n").map((row) => row.split("|"));
-  const mirrorOf = (label: string) => rows.find((row) => row[0] === label)?.[1];
-  const main = mirrorOf("Debian");
-  if (main === undefined) {
-    throw new Error("apt here knows no Debian archive: add one to its sources, or run on Debian");
-  }
-  return { main, security: mirrorOf("Debian-Security") ?? `${main.replace(/\/*$/, "")}-security` };
 }
 
 /**

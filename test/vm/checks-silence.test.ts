@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { checks } from "../../src/checks/registry.ts";
+import { sweep } from "../../src/checks/sweep.ts";
+import type { Sweep } from "../../src/checks/sweep.ts";
+import { findKernelFiles } from "../../src/files/kernel-files.ts";
+import { attach } from "../../src/vm/guest.ts";
+import { readProcessors } from "../../src/vm/processors.ts";
+import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { moduleFolder } from "./harness/guest-modules.ts";
+import { bootTiny } from "./harness/guest.ts";
+import { harmlessCauses, livepatching } from "./harness/harmless.ts";
+import { ownModules } from "./harness/own-modules.ts";
+import { silentDuring } from "./harness/silence.ts";
+
+const guests = [
+  { release: "bookworm", flavour: "cloud", cpu: "max,la57=off" },
+  { release: "bookworm-backports", flavour: "cloud", cpu: "max" },
+] as const;
+
+for (const { release, flavour, cpu } of guests) {
+  test(`harmless causes are no finding: ${release}/${flavour}`, async (t) => {
+    const kernel = await debianKernel({ release, flavour });
+    const folder = await ownModules(kernel);
+    await using guest = await bootTiny({
+      kernel,
+      cpu,
+      cpus: 2,
+      ram: "file",
+      availableModules: ["dummy", "bridge", "tun"],
+      files: { "/root/livepatch.ko": readFileSync(join(folder, "livepatch.ko")) },
+    });
+    using attached = await attach(`pid:${guest.pid}`);
+    const files = findKernelFiles(attached, {
+      kernelFile: kernel.vmlinuz,
+      modulesDir: await moduleFolder(guest.options),
+    });
+    const look = async (): Promise<Sweep> =>
+      sweep(attached.kernel, checks, { ...files, ...(await readProcessors(attached)) });
+    for (const { title, commands } of [...harmlessCauses, livepatching]) {
+      await t.test(title, async (inner) => {
+        inner.diagnostic(`${await silentDuring(guest, look, commands)} sweeps`);
+      });
+    }
+    await t.test("nothing is found afterwards", async () => {
+      await silentDuring(guest, look, "true");
+    });
+  });
+}
