@@ -12,6 +12,7 @@ import { hookForm } from "./hook-forms.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
 import { patchSites } from "./patch-sites.ts";
+import { removeProbes } from "./planted-probes.ts";
 import type { PatchSite } from "./patch-sites.ts";
 
 /** Code that nothing legal makes. */
@@ -34,6 +35,8 @@ export type FormLook = {
 
 /** Sites whose branch is judged by what belongs there, not by the rules for branches. */
 const OWN_RULES: ReadonlySet<PatchSite["kind"]> = new Set(["mcount", "static-call", "ftrace-call"]);
+/** Sites where a breakpoint stands while they change. */
+const OWN_BREAKPOINTS: ReadonlySet<PatchSite["kind"]> = new Set([...OWN_RULES, "jump-label"]);
 /** No function of the kernel is longer; of one that seems so the rest is left. */
 const MAX_FUNCTION = 1 << 18;
 const MCOUNT_LENGTH = 5;
@@ -47,7 +50,12 @@ type Verified = {
 };
 
 /** What was found of one function. */
-type Verdict = { readonly faults: readonly FormFault[]; readonly leansOnLive: boolean };
+type Verdict = {
+  readonly faults: readonly FormFault[];
+  readonly leansOnLive: boolean;
+  /** It holds for this moment only: code is just being patched, or a probe stands in it. */
+  readonly passing: boolean;
+};
 
 /**
  * Looks at code of which no file is to be had: what stands at the sites that the kernel patches, and
@@ -91,10 +99,10 @@ export class CodeForms {
       let clean = true;
       let leans = false;
       for (const each of scene.own.overlapping(page, page + PAGE_SIZE)) {
-        const verdict = verdicts.get(each.start) ?? this.#function(each, scene, forms);
+        const verdict = verdicts.get(each.start) ?? this.#function(each, scene, forms, targets);
         verdicts.set(each.start, verdict);
         for (const fault of verdict.faults) faults.set(fault.address, fault);
-        clean &&= verdict.faults.length === 0;
+        clean &&= verdict.faults.length === 0 && !verdict.passing;
         leans ||= verdict.leansOnLive;
       }
       const generation = leans ? scene.generation : undefined;
@@ -115,33 +123,43 @@ export class CodeForms {
     return at < 0 ? undefined : space.memory.u8.subarray(at, at + length);
   }
 
-  #function(each: CodeFunction, scene: CodeScene, forms: LegalForms): Verdict {
+  #function(
+    each: CodeFunction,
+    scene: CodeScene,
+    forms: LegalForms,
+    { probes }: LegalTargets,
+  ): Verdict {
     const length = Math.min(each.end - each.start, MAX_FUNCTION);
-    const code = this.#kernel.space.bytes(each.start, length);
-    if (code === undefined) return { faults: [], leansOnLive: true };
+    const seen = this.#kernel.space.bytes(each.start, length);
+    if (seen === undefined) return { faults: [], leansOnLive: true, passing: false };
+    const code = Uint8Array.from(seen);
+    const probed = removeProbes(code, each.start, probes);
     forms.leansOnLive = false;
-    const faults = [...this.#siteFaults(each, code, scene, forms)];
-    // A probe stands over the beginning of an instruction: what follows cannot be told apart.
-    const probed = [...scene.probes].some((probe) => probe >= each.start && probe < each.end);
-    if (probed) return { faults, leansOnLive: true };
-    faults.push(...this.#flowFaults(each, code, scene, forms));
-    return { faults, leansOnLive: forms.leansOnLive };
+    forms.unfinished = false;
+    const faults = [
+      ...this.#siteFaults(each, code, forms),
+      ...this.#flowFaults(each, code, scene, forms),
+    ];
+    return { faults, leansOnLive: forms.leansOnLive, passing: probed || forms.unfinished };
   }
 
   *#siteFaults(
     { start, end }: CodeFunction,
     code: Uint8Array,
-    scene: CodeScene,
     forms: LegalForms,
   ): Generator<FormFault> {
     let index = lastAtOrBelow(this.#siteAddresses, start - 1) + 1;
     for (; this.#siteAddresses[index] < end; index++) {
       const site = this.#sites.get(this.#siteAddresses[index]);
-      if (site === undefined || scene.probes.has(site.address)) continue;
+      if (site === undefined) continue;
       const at = site.address - start;
       const length = siteLength(site, code, at);
       if (at + length > code.length) continue;
-      if (forms.allows(site, code, at, site.address, code.subarray(at, at + length))) continue;
+      if (forms.allows(site, code, at, site.address, code.subarray(at, at + length))) {
+        // What is just being patched decodes to nothing.
+        if (OWN_BREAKPOINTS.has(site.kind) && code[at] === INT3) code.fill(NOP, at, at + length);
+        continue;
+      }
       const why = `holds none of the forms of its ${site.kind} site`;
       const branch = decodeInstruction(code, at);
       const target =

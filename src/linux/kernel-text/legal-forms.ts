@@ -163,13 +163,12 @@ export class LegalForms {
     this.unfinished = true;
     const calls = site.kind === "static-call" || site.kind === "ftrace-call";
     if (calls && this.isFunction(nearTarget(code, at, address))) return true;
-    const [first] = code.subarray(at, at + 1);
-    const legal = FIRST_BYTES.some((byte) => {
-      code[at] = byte;
-      return this.#isFinished(site, code, at, end, address);
+    // A copy: what is looked at may be the guest's own memory.
+    const whole = Uint8Array.from(code.subarray(at, end));
+    return FIRST_BYTES.some((byte) => {
+      whole[0] = byte;
+      return this.#isFinished(site, whole, 0, end - at, address);
     });
-    code[at] = first;
-    return legal;
   }
 
   /** `ret` with breakpoints behind, or a jump to one of the return thunks. */
