@@ -7,7 +7,6 @@ import {
   programsAreThoseOfBpftool,
 } from "./bpf.ts";
 import { commandsTellHowMuchTheySaw } from "./commands.ts";
-import { copyingSurvivesDamage } from "./damage.ts";
 import { logIsThatOfKmsg } from "./dmesg.ts";
 import { gatesAreThoseOfTheProcessor, gatesLeadIntoTheKernel } from "./idt.ts";
 import {
@@ -59,5 +58,4 @@ export const promises: readonly (readonly [name: string, holds: Holds])[] = [
 /** What does not depend on the kernel, so that one guest is enough; they come after the others. */
 export const promisesOfTheHost: typeof promises = [
   ["commands tell by their status how much they saw", commandsTellHowMuchTheySaw],
-  ["copying cached files survives damaged memory", copyingSurvivesDamage],
 ];

@@ -33,6 +33,7 @@ export class MutationStand {
   refused = 0;
   readonly #read: readonly Targets[];
   readonly #discovery: readonly Targets[];
+  readonly #healthy: readonly string[];
 
   constructor(memory: CopiedMemory) {
     this.memory = memory;
@@ -40,6 +41,15 @@ export class MutationStand {
     this.subjects = subjects();
     this.#read = this.subjects.map((subject) => this.#wordsReadBy(subject));
     this.#discovery = discoveryTargets(this.kernel);
+    this.#healthy = this.subjects.map((subject) => subject.run(this.kernel));
+  }
+
+  /** All damage is mended: whoever now says something else than at first remembers some of it. */
+  compareWithHealthy(image: number): void {
+    for (const [index, { name, run }] of this.subjects.entries()) {
+      if (run(this.kernel) === this.#healthy[index]) continue;
+      this.faults.push({ image, subject: name, error: "it remembers damage that was mended" });
+    }
   }
 
   /** Damages the memory as the image's number says, looks, and mends it. */
@@ -80,7 +90,7 @@ export class MutationStand {
       const turn = (image + index) % subject.every === 0;
       if (!turn && (index !== victim || subject.every > 20)) continue;
       progress(image, index);
-      this.#guarded(image, subject.name, () => subject.run(kernel));
+      this.#guarded(image, subject.name, () => void subject.run(kernel));
     }
   }
 

@@ -23,6 +23,9 @@ export type MutationResult = {
 /** More of them say nothing new. */
 const MOST_FAULTS = 20;
 
+/** So often it is made sure that no damage is remembered. */
+const HEALTHY_EVERY = 500;
+
 async function work({ pid, images, seed, at }: MutationJob): Promise<MutationResult> {
   const place = new Int32Array(at);
   using guest = await attach(`pid:${pid}`, { noCache: true });
@@ -30,7 +33,9 @@ async function work({ pid, images, seed, at }: MutationJob): Promise<MutationRes
   const stand = new MutationStand(memory);
   for (let image = seed; image < seed + images && stand.faults.length < MOST_FAULTS; image++) {
     stand.run(image, (...where) => place.set(where));
+    if (image % HEALTHY_EVERY === 0) stand.compareWithHealthy(image);
   }
+  stand.compareWithHealthy(seed + images);
   const names = stand.subjects.map(({ name }) => name);
   return { faults: stand.faults, subjects: names, refused: stand.refused, most: stand.most };
 }
