@@ -10,6 +10,8 @@ import { rbEntries } from "./rb-tree.ts";
 const MAX_BASES = 16;
 /** A timer goes off while the tree is read: then the tree is read again. */
 const ATTEMPTS = 8;
+/** A machine that is well has hardly one tree that cannot be read. */
+const MOST_FAULTS = 64;
 
 /** Decodes `hrtimer_bases` of each processor (kernel/time/hrtimer.c). */
 export class HighResolutionTimers {
@@ -38,12 +40,19 @@ export class HighResolutionTimers {
   *callbacks(budget: Budget, problem: Problem): Generator<Callback> {
     const kernel = this.#kernel;
     const variable = kernel.requireSymbol("hrtimer_bases");
+    let faults = 0;
+    const told: Problem = (reason) => {
+      faults++;
+      problem(reason);
+    };
     for (const cpu of new PerCpu(kernel).cpus) {
       const bases = kernel.perCpu(variable, cpu) + this.#bases;
       for (let index = 0; index < this.#count; index++) {
-        yield* this.#ofBase(bases + index * this.#size, budget, problem);
+        if (faults > MOST_FAULTS || !budget.step()) return problem("timers were left out");
+        yield* this.#ofBase(bases + index * this.#size, budget, told);
       }
     }
+    return undefined;
   }
 
   #ofBase(base: GuestVirtual, budget: Budget, problem: Problem): readonly Callback[] {

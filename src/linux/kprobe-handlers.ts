@@ -26,11 +26,12 @@ export function* kprobeHandlers(
 ): Generator<KprobeHandler> {
   const aggregate = kernel.symbol("aggr_pre_handler");
   const members = kernel.readerOf("kprobe", "list");
+  const budget = kernel.budget();
   for (const { probe, address, preHandler } of kprobes(kernel)) {
     yield* handlersAt(kernel, probe, address);
     if (preHandler !== aggregate || members === undefined) continue;
     const link = kernel.offset("kprobe", "list");
-    for (const member of listEntries(kernel, members(probe), link, kernel.budget(), problem)) {
+    for (const member of listEntries(kernel, members(probe), link, budget, problem)) {
       yield* handlersAt(kernel, member, address);
     }
   }

@@ -24,6 +24,8 @@ export type PerfEvent = {
 };
 
 const MAX_NAME = 64;
+/** A machine that is well has hardly one context that cannot be read. */
+const MOST_FAULTS = 64;
 
 type Context = { readonly context: GuestVirtual; readonly pid: number | undefined };
 
@@ -41,10 +43,16 @@ export function* perfEvents(
   const [type, config] = [field("attr.type"), field("attr.config")];
   const [overflow, destroy, program] = ["overflow_handler", "destroy", "prog"].map(field);
   const seen = new Set<GuestVirtual>();
+  let faults = 0;
+  const told: Problem = (reason) => {
+    faults++;
+    problem(reason);
+  };
   for (const { context, pid } of contexts(kernel, budget, problem)) {
     if (seen.has(context)) continue;
+    if (faults > MOST_FAULTS || !budget.step()) return problem("events were left out");
     seen.add(context);
-    for (const event of listSnapshot(kernel, context + head, link, budget, problem)) {
+    for (const event of listSnapshot(kernel, context + head, link, budget, told)) {
       const seenNow = {
         overflow: overflow(event),
         destroy: destroy(event),
@@ -56,6 +64,7 @@ export function* perfEvents(
       yield { event, type: type(event), config: config(event), unit, pid, ...seenNow };
     }
   }
+  return undefined;
 }
 
 function unitName(kernel: Kernel, event: GuestVirtual): string | undefined {

@@ -8,7 +8,7 @@ const MAX_HEIGHT = 64;
 /**
  * Entries of a `struct rb_root` (include/linux/rbtree.h) in their order, as addresses of the
  * containing structs. A subtree that cannot be read, that is higher than any balanced tree, or that
- * leads back to where the walk has been, is left out and told.
+ * leads back to where the walk has been, is left out; that there are such is told once.
  */
 export function* rbEntries(
   kernel: Kernel,
@@ -23,13 +23,15 @@ export function* rbEntries(
   const above: GuestVirtual[] = [];
   // A circle in a tree multiplies with each level: cut by height and steps alone it costs millions.
   const seen = new Set<GuestVirtual>();
+  let broken = false;
   let node = kernel.space.pointer(root);
   for (;;) {
     while (node !== 0) {
       if (!budget.step()) return problem?.(`${name()} does not end`);
       const child = left(node);
       if (child !== child || above.length === MAX_HEIGHT || seen.has(node)) {
-        problem?.(`a part of ${name()} cannot be read`);
+        if (!broken) problem?.(`a part of ${name()} cannot be read`);
+        broken = true;
         break;
       }
       seen.add(node);

@@ -16,6 +16,8 @@ const FIRST_CLOCK = 2 ** 32 - 300 * 1000;
 const LAST_CLOCK = 2 ** 44;
 /** A timer goes off while its bucket is read: then the bucket is read again. */
 const ATTEMPTS = 8;
+/** A machine that is well has hardly one bucket that cannot be read. */
+const MOST_FAULTS = 64;
 
 /** Decodes the timer wheels, `timer_bases` of each processor (kernel/time/timer.c). */
 export class TimerWheels {
@@ -39,18 +41,26 @@ export class TimerWheels {
 
   /** What each pending timer calls, and, of one that starts a delayed work, what that calls. */
   *callbacks(budget: Budget, problem: Problem): Generator<Callback> {
+    let faults = 0;
+    const told: Problem = (reason) => {
+      faults++;
+      problem(reason);
+    };
     for (const base of this.#bases()) {
+      if (faults > MOST_FAULTS || !budget.step()) return problem("timers were left out");
       const heads = this.#kernel.space.bytes(base + this.#vectors, this.#buckets * 8);
       if (heads === undefined) {
-        problem("a timer wheel cannot be read");
+        told("a timer wheel cannot be read");
         continue;
       }
       const words = new Uint32Array(heads.buffer, heads.byteOffset, this.#buckets * 2);
       for (let bucket = 0; bucket < this.#buckets; bucket++) {
         if (words[bucket * 2] === 0 && words[bucket * 2 + 1] === 0) continue;
-        yield* this.#bucket(base + this.#vectors + bucket * 8, budget, problem);
+        if (faults > MOST_FAULTS) break;
+        yield* this.#bucket(base + this.#vectors + bucket * 8, budget, told);
       }
     }
+    return undefined;
   }
 
   *#bases(): Generator<GuestVirtual> {
