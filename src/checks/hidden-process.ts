@@ -15,7 +15,7 @@ export const hiddenProcess: Check = {
   reads: "init_task.tasks, init_pid_ns.idr, css_set_table, task_struct.children",
   attack: ["T1014", "T1564.001"],
   limits:
-    "A process that is taken out of all four is left to kernel threads' and memory's own checks; one that is only filtered from /proc is in all of them and shows in ps.",
+    "A process that is taken out of all four is left to unlisted-process; one that is only filtered from /proc is in all of them and shows in ps.",
   run(context) {
     const { kernel } = context;
     const tasks = new Tasks(kernel);

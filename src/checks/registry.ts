@@ -46,6 +46,7 @@ import { textForms } from "./text-forms.ts";
 import { timers } from "./timers.ts";
 import { tracepoints } from "./tracepoints.ts";
 import { ttyOperations } from "./tty-operations.ts";
+import { unlistedProcess } from "./unlisted-process.ts";
 import { uprobes } from "./uprobes.ts";
 import { vanishedProgram } from "./vanished-program.ts";
 import { vdso } from "./vdso.ts";
@@ -80,6 +81,7 @@ export const checks: readonly Check[] = [
   workQueues,
   kernelThreadFunctions,
   hiddenProcess,
+  unlistedProcess,
   hiddenModule,
   hiddenSocket,
   sharedCredentials,

@@ -53,6 +53,11 @@ export class PageFrames {
     return Number.isInteger(number) && number >= 0 ? number * PAGE_SIZE : Number.NaN;
   }
 
+  /** The `struct page` of a frame. */
+  pageAt(physical: GuestPhysical): GuestVirtual {
+    return this.#base + Math.floor(physical / PAGE_SIZE) * this.#size;
+  }
+
   /**
    * The `struct page` of a frame, or where it is a later one of several the first (_compound_head in
    * include/linux/page-flags.h); NaN where that cannot be told. Bit 0 marks a later one: the rest is

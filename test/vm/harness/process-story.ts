@@ -22,6 +22,7 @@ const IDS = new Set([
   "ptrace-attachments",
   "disguised-process",
   "covered-processes",
+  "unlisted-process",
 ]);
 
 /** Every tampering with user processes on one kernel: silent before, found twice, gone after. */
