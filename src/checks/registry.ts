@@ -7,6 +7,7 @@ import { coveredProcesses } from "./covered-processes.ts";
 import { disguisedProcess } from "./disguised-process.ts";
 import { forgedCredentials } from "./forged-credentials.ts";
 import { ftrace } from "./ftrace.ts";
+import { gdt } from "./gdt.ts";
 import { helperPrograms } from "./helper-programs.ts";
 import { hiddenModule } from "./hidden-module.ts";
 import { hiddenProcess } from "./hidden-process.ts";
@@ -15,6 +16,7 @@ import { idt } from "./idt.ts";
 import { injectedCode } from "./injected-code.ts";
 import { irqHandlers } from "./irq-handlers.ts";
 import { kernelPages } from "./kernel-pages.ts";
+import { kernelPointers } from "./kernel-pointers.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
 import { kernelText } from "./kernel-text.ts";
 import { kernelThreadFunctions } from "./kernel-thread-functions.ts";
@@ -63,6 +65,8 @@ export const checks: readonly Check[] = [
   syscallTable,
   syscallDispatch,
   idt,
+  gdt,
+  kernelPointers,
   controlRegisters,
   ftrace,
   kprobes,

@@ -9,12 +9,20 @@ import { attach } from "../../src/vm/guest.ts";
 import { assertClean, assertFound } from "./harness/check-story.ts";
 import { formTamperings, hotTamperings, moduleTamperings } from "./harness/code-tamperings.ts";
 import type { CodeTampering } from "./harness/code-tamperings.ts";
+import { entryTamperings } from "./harness/entry-tamperings.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { moduleFolder } from "./harness/guest-modules.ts";
 import { bootTiny } from "./harness/guest.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
-const IDS = new Set(["kernel-text", "kernel-rodata", "module-text", "vdso"]);
+const IDS = new Set([
+  "kernel-text",
+  "kernel-rodata",
+  "module-text",
+  "vdso",
+  "gdt",
+  "kernel-pointers",
+]);
 /** With static calls, alternatives, tables of functions, and modules that need other modules. */
 const MODULES = ["nf_tables", "overlay", "bridge", "veth", "tun"];
 const guests = [
@@ -58,7 +66,7 @@ for (const { release, flavour, cpu } of guests) {
       }
       assert.deepEqual(seen().findings, []);
     };
-    for (const tampering of moduleTamperings) {
+    for (const tampering of [...moduleTamperings, ...entryTamperings]) {
       await t.test(tampering.title, (inner) => plant(inner, tampering, look));
     }
     await t.test("changes of code that runs", async (inner) => {

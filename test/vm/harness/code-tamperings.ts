@@ -190,7 +190,7 @@ function victim(kernel: Kernel): GuestVirtual {
 }
 
 /** Data of the kernel: nothing is to be executed there, and it is within a jump's reach. */
-function nobody(kernel: Kernel): GuestVirtual {
+export function nobody(kernel: Kernel): GuestVirtual {
   return kernel.requireSymbol("_end") + 0x10_0000;
 }
 
