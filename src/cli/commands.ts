@@ -68,6 +68,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/check.ts"),
   },
   {
+    name: "baseline",
+    summary: "what is known good of a guest: create, show, diff, accept",
+    load: () => import("./commands/baseline.ts"),
+  },
+  {
     name: "scan",
     summary: "YARA rules over kernel memory, process memory and the page cache",
     load: () => import("./commands/scan.ts"),

@@ -1,7 +1,4 @@
-/**
- * What makes a database of version N into one of version N + 1, by N. Never changed once it was
- * published: a change is another step.
- */
+/** The tables of the store; see `DatabaseOptions`. */
 export const migrations: readonly string[] = [
   `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
    CREATE TABLE guests (

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { join } from "node:path";
+import { openDatabase, transaction } from "../base/database.ts";
 import { KvmsecError } from "../base/errors.ts";
 import type { GuardEvent } from "../events/event.ts";
 import { eventLogPath } from "../events/event-log.ts";
@@ -8,7 +9,7 @@ import type { LogEnd, LogFault } from "../events/log-reader.ts";
 import { Journal } from "../response/journal.ts";
 import type { JournalEntry } from "../response/journal.ts";
 import type { Home } from "../vm/home.ts";
-import { openDatabase, transaction } from "./database.ts";
+import { migrations } from "./migrations.ts";
 import { takeEvent } from "./take-event.ts";
 import { takeEntry } from "./take-journal.ts";
 
@@ -37,7 +38,7 @@ export class Store implements Disposable {
 
   /** Opens it and catches up. Throws KVMSEC_STORE_NEWER, KVMSEC_STORE_UNUSABLE. */
   static open(home: Home): Store {
-    const store = new Store(home, openDatabase(storePath(home)));
+    const store = new Store(home, openDatabase(storePath(home), { migrations, renewable: true }));
     try {
       store.catchUp();
       return store;

@@ -36,6 +36,8 @@ const sideways: Readonly<Record<string, readonly string[]>> = {
   // Attaching to a process or a dump ends in a kernel that is understood.
   vm: ["linux"],
   response: ["evidence", "policy"],
+  // What changed since it was made is told as checks tell what they find.
+  baseline: ["checks"],
 };
 
 /** Only these rooms may use the package. */

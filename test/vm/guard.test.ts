@@ -128,6 +128,7 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
     await guard.end("SIGKILL");
     rmSync(guard.home, { recursive: true, force: true });
   });
+  const run = (...args: string[]) => kvmsec(guard.home, ...args);
   const runs = async () => ((await guest.qmp("query-status")) as { running: boolean }).running;
   await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
 
@@ -203,6 +204,35 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
       assert.deepEqual(events, ["new", "resolved", "reopened", "acknowledged", "resolved"]);
     },
   );
+
+  await t.test("a baseline tells what was added and changed, until it is accepted", async () => {
+    assert.equal(refusal(await run("baseline", "diff", target)), "2 KVMSEC_BASELINE_MISSING");
+    assert.equal((await run("baseline", "create", target)).status, 0);
+    assert.equal(refusal(await run("baseline", "create", target)), "2 KVMSEC_BASELINE_EXISTS");
+    assert.equal((await run("baseline", "diff", target)).status, 0);
+    await guest.run(
+      "cat /proc/sys/kernel/core_pattern > /tmp/before; echo 'core.%e' > /proc/sys/kernel/core_pattern",
+    );
+    await guest.run("setsid nc -l -p 4444 > /dev/null 2>&1 < /dev/null &");
+    await guest.run("while ! grep -q ':115C' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done");
+    const only = ["--only", "helper-programs", "--baseline", "--json"];
+    const checked = await run("check", target, ...only);
+    assert.equal(checked.status, 1, checked.stderr);
+    const { findings } = JSON.parse(checked.stdout) as {
+      findings: { severity: string; subject: { kind: string; key: string; change: string } }[];
+    };
+    const told = findings.map(
+      ({ severity, subject: { kind, change } }) => `${severity} ${change} ${kind}`,
+    );
+    assert.deepEqual(told.toSorted(), ["high changed helper", "medium new listener"]);
+    const helper = ["--item", "helper:core_pattern", "--note", "as we want it"];
+    assert.equal((await run("baseline", "accept", target, ...helper)).status, 0);
+    const left = await run("baseline", "diff", target);
+    assert.equal(left.status, 1);
+    assert.match(left.stdout, /^new listener:\S+ tcp \S*:4444 \S*busybox$/m);
+    assert.doesNotMatch(left.stdout, /helper/);
+    await guest.run("kill $(pidof nc); cat /tmp/before > /proc/sys/kernel/core_pattern");
+  });
 
   using attached = await attach(target);
   using editor = new RamEditor(guest, attached.kernel);

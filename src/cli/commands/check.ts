@@ -1,11 +1,15 @@
 import { exitStatus, usageError } from "../../base/errors.ts";
 import type { ExitStatus } from "../../base/errors.ts";
 import { sweep } from "../../checks/sweep.ts";
+import { baselineCheck } from "../../baseline/baseline-check.ts";
+import { BaselineStore } from "../../baseline/baseline-store.ts";
 import type { AllowedFinding } from "../../checks/allow-list.ts";
+import type { Check } from "../../checks/check.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
 import { allowedOn } from "../../daemon/allow-for.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions } from "../../files/kernel-files.ts";
+import { openHome } from "../../vm/home.ts";
 import { readProcessors } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
@@ -23,6 +27,7 @@ type Options = ViewOptions &
   FileOptions & {
     readonly list?: boolean;
     readonly config?: string;
+    readonly baseline?: string | true;
   };
 
 /** `kvmsec check`: one full sweep; exit status 1 where something is wrong, 4 where not all was seen. */
@@ -33,6 +38,7 @@ export const define: CommandModule["define"] = (command, io) => {
       "--config <file>",
       "whose allow-list holds (default: $KVMSEC_CONFIG, else guard.yaml of the home)",
     )
+    .option("--baseline [name]", "also tell what differs from its baseline (default: the target's)")
     .option("--json", "one JSON document")
     .action(async (target: string | undefined, options: Options) => {
       if (options.list === true) return list(io, options);
@@ -44,7 +50,7 @@ export const define: CommandModule["define"] = (command, io) => {
       const processors = await readProcessors(guest);
       const result = sweep(
         guest.kernel,
-        chosenChecks(options),
+        [...chosenChecks(options), ...baselineOf(target, options)],
         { ...files, ...processors },
         allowedOn(guest, options.config),
       );
@@ -57,6 +63,13 @@ export const define: CommandModule["define"] = (command, io) => {
       io.exit(statusOf(result));
     });
 };
+
+/** The comparison with a baseline, where one was asked for. Throws KVMSEC_BASELINE_MISSING. */
+function baselineOf(target: string, { baseline }: Options): Check[] {
+  if (baseline === undefined) return [];
+  using store = new BaselineStore(openHome());
+  return [baselineCheck(store.items(baseline === true ? target : baseline))];
+}
 
 /** Findings come first; then what could not be looked at; clean only if all was. */
 export function statusOf({ checks: results, findings }: Sweep): ExitStatus {
