@@ -10,6 +10,8 @@ export type QemuProcess = {
   /** Clock ticks after the host's boot (proc(5), field 22): with the pid it names one process. */
   readonly startTime: number;
   readonly uid: number;
+  /** Of the guest, as QEMU names it: `x86_64`, `aarch64`; undefined for one that may be several. */
+  readonly architecture: string | undefined;
   readonly arguments: QemuArguments;
 };
 
@@ -28,13 +30,15 @@ export function listQemuProcesses(): QemuProcess[] {
 export function qemuProcess(pid: number): QemuProcess | undefined {
   try {
     const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-    if (!QEMU_NAME.test(executableName(pid, argv))) return undefined;
+    const name = executableName(pid, argv);
+    if (!QEMU_NAME.test(name)) return undefined;
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     return {
       pid,
       startTime: startTimeOf(stat),
       uid: Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN),
+      architecture: /^qemu-system-(\w+)/.exec(name)?.[1],
       arguments: parseQemuArguments(argv.slice(1)),
     };
   } catch (error) {

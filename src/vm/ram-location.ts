@@ -39,9 +39,10 @@ export function locateRam(qemu: QemuProcess): RamLocation {
 
 /**
  * Each part of a QEMU's RAM: one, or one for each NUMA node and memory module. `modules` stands in
- * for those of the command line. Throws like `locateRam`.
+ * for those of the command line. Throws like `locateRam`, and KVMSEC_ARCHITECTURE.
  */
 export function locateParts(qemu: QemuProcess, modules?: readonly PluggedModule[]): RamLocation[] {
+  requireX86(qemu);
   const parts = ramParts(qemu.arguments, modules);
   if (parts === undefined) throw notFound(qemu);
   const { backends } = qemu.arguments;
@@ -57,6 +58,16 @@ export function locateParts(qemu: QemuProcess, modules?: readonly PluggedModule[
     if (mapping === undefined) throw notFound(qemu);
     return locationOf(qemu.pid, part, mapping);
   });
+}
+
+/** Other machines lay out their memory otherwise, and no kernel of theirs is understood. */
+function requireX86({ pid, architecture = "x86_64" }: QemuProcess): void {
+  if (architecture === "x86_64" || architecture === "i386") return;
+  throw new KvmsecError(
+    "KVMSEC_ARCHITECTURE",
+    `QEMU process ${pid} runs a guest of another architecture: ${architecture}.`,
+    { hint: "Only x86-64 guests are understood." },
+  );
 }
 
 function locationOf(pid: number, part: RamPart, mapping: HostMapping): RamLocation {

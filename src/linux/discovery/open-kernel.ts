@@ -14,6 +14,7 @@ import type { KernelIdentity } from "./identity.ts";
 import { findKernelImages } from "./kernel-image.ts";
 import type { KernelImage } from "./kernel-image.ts";
 import { findKnownImages } from "./known-kernels.ts";
+import { tracesOfOthers } from "./other-systems.ts";
 import { findPageTables } from "./page-table-root.ts";
 import type { SymbolCache } from "./symbol-cache.ts";
 import { decodeSymbols, knownSymbols } from "./symbols.ts";
@@ -143,14 +144,15 @@ function isRunning(kernel: Kernel, roots: readonly GuestPhysical[]): boolean {
   );
 }
 
+const NOTHING_THERE =
+  "The guest may still be in its firmware or boot loader, be powered off, or run another system; try again once it has booted.";
+
 function noKernel(memory: PhysicalMemory): KvmsecError {
   const size = Math.round(physicalSize(memory) / 2 ** 20);
   return new KvmsecError(
     "KVMSEC_KERNEL_NOT_FOUND",
     `No 64-bit Linux kernel was found in ${size} MiB of guest memory (step: kernel page tables).`,
-    {
-      hint: "The guest may still be in its firmware or boot loader, be powered off, or run another system; try again once it has booted.",
-    },
+    { hint: tracesOfOthers(memory) ?? NOTHING_THERE },
   );
 }
 

@@ -29,7 +29,13 @@ async function holder(names: readonly string[], argv: readonly string[] = []) {
   await once(child, "spawn");
   for (const fd of fds) closeSync(fd);
   const pid = child.pid!;
-  const qemu: QemuProcess = { pid, startTime: 0, uid: 0, arguments: parseQemuArguments(argv) };
+  const qemu: QemuProcess = {
+    pid,
+    startTime: 0,
+    uid: 0,
+    architecture: "x86_64",
+    arguments: parseQemuArguments(argv),
+  };
   return { qemu, [Symbol.dispose]: () => void child.kill() };
 }
 

@@ -15,14 +15,23 @@ export type BareMachine = AsyncDisposable & { readonly pid: number; readonly mon
 export async function bareMachine(
   name: string,
   more: readonly string[] = [],
+  qemu = "qemu-system-x86_64",
 ): Promise<BareMachine> {
+  const machine = qemu.endsWith("x86_64") ? "q35" : "virt";
   const home = mkdtempSync(join(tmpdir(), "kvmsec-bare-"));
   const socket = join(home, "qmp");
   const child = spawn(
     "setpriv",
     [
-      ["--pdeathsig", "KILL", "qemu-system-x86_64", "-name", name, "-accel", "tcg"],
-      ["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,memory-backend=ram"],
+      ["--pdeathsig", "KILL", qemu, "-name", name, "-accel", "tcg"],
+      [
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-machine",
+        `${machine},memory-backend=ram`,
+      ],
       ["-m", "128M", "-object", "memory-backend-memfd,id=ram,size=128M,share=on"],
       ["-qmp", `unix:${socket},server=on,wait=off`],
       more,

@@ -26,12 +26,19 @@ export async function unpackPackages(
 }
 
 /** apt's options for a private root that knows one release; its lists are freshly updated. */
-export async function privateApt(release: Release, root: string): Promise<string[]> {
+export async function privateApt(
+  release: Release,
+  root: string,
+  architecture = "amd64",
+): Promise<string[]> {
   for (const part of ["lists/partial", "cache/archives/partial"]) {
     mkdirSync(join(root, part), { recursive: true });
   }
   writeFileSync(join(root, "status"), "");
-  writeFileSync(join(root, "sources.list"), await sourceLines(release));
+  // Of a foreign architecture the release as it was made is enough.
+  const lines = await sourceLines(release);
+  const used = architecture === "amd64" ? lines : `${lines.split("\n")[0]}\n`;
+  writeFileSync(join(root, "sources.list"), used);
   const options = {
     "Dir::State": root,
     "Dir::State::status": join(root, "status"),
@@ -40,7 +47,8 @@ export async function privateApt(release: Release, root: string): Promise<string
     "Dir::Etc::sourceparts": "/dev/null",
     "Dir::Etc::preferences": "/dev/null",
     "Dir::Etc::preferencesparts": "/dev/null",
-    "APT::Architecture": "amd64",
+    "APT::Architecture": architecture,
+    "APT::Architectures": architecture,
     "APT::Sandbox::User": "",
     "Acquire::Languages": "none",
     "Acquire::Retries": "3",
