@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError } from "../base/errors.ts";
 import { destructive } from "../policy/schema.ts";
+import { orderedEnd } from "../response/job.ts";
 import type { GuardContext } from "./guard-context.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
 import type { MonitorWatch } from "./monitor-watch.ts";
@@ -38,6 +39,8 @@ function howEnded(
 ): { ordered: boolean; how: string } {
   const { shutdown, panicked } = monitor?.ending ?? {};
   if (endedByGuard(context, guest)) return { ordered: true, how: "the guard ended it" };
+  const order = orderedEnd(context.home, guest.identity);
+  if (order !== undefined) return { ordered: true, how: `somebody ordered it (${order})` };
   if (panicked === true) return { ordered: false, how: "the guest's kernel panicked" };
   if (shutdown !== undefined) return { ordered: true, how: shutdown };
   const heard = monitor?.heard === true;

@@ -1,23 +1,17 @@
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
-import { KvmsecError } from "../base/errors.ts";
 import type { Guest } from "../vm/guest.ts";
-import { locateRam } from "../vm/ram-location.ts";
 import type { Home } from "../vm/home.ts";
 import { controlGuest, lockGuest } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import { runJob } from "./job.ts";
 import type { PendingJob } from "./job.ts";
+import { RamWriter, impossible } from "./ram-writer.ts";
+import type { GuestWrite } from "./ram-writer.ts";
 
-/** Bytes that were put into a guest's memory. */
-export type GuestWrite = {
-  readonly address: string;
-  /** Where they lie in the RAM's file. */
-  readonly offset: number;
-  readonly before: string;
-  readonly after: string;
-};
+export type { GuestWrite } from "./ram-writer.ts";
+
+/** Puts one piece into the guest's memory. */
+export type PutBytes = (write: GuestWrite, hex: string) => void | Promise<void>;
 
 /**
  * Writes into a running guest's memory, at a kernel address and within one page. What was there and
@@ -33,64 +27,64 @@ export async function writeGuest(
   const controlled = controlGuest(home, guest.target.text);
   using held = new DisposableStack();
   held.use(await lockGuest(home, controlled, "write"));
-  const fd = openRam(controlled);
-  try {
-    const write = plan(guest, fd, address, bytes);
-    return await runJob(
-      home,
-      "write",
-      controlled,
-      async () => {
-        writeSync(fd, bytes, 0, bytes.length, write.offset);
-        if (readHex(fd, write.offset, bytes.length) === write.after) return write;
-        throw impossible(`${write.address} did not keep what was written`);
-      },
-      { why, write },
-    );
-  } finally {
-    closeSync(fd);
+  using ram = new RamWriter(controlled);
+  const writes = ram.plan(guest.kernel, address, bytes);
+  const [write] = writes;
+  if (write === undefined || writes.length > 1) {
+    throw impossible(`${guest.kernel.format(address)} is not within one page of the guest's RAM`);
+  }
+  await runJob(home, "write", controlled, () => applyWrites(ram, writes), { why, writes });
+  return write;
+}
+
+/**
+ * Carries out writes that are on record. Where one does not do what it should, those before it are
+ * taken back. Throws KVMSEC_WRITE_IMPOSSIBLE.
+ */
+export async function applyWrites(
+  ram: RamWriter,
+  writes: readonly GuestWrite[],
+  put: PutBytes = directly(ram),
+): Promise<void> {
+  const changed = writes.find((write) => now(ram, write) !== write.before);
+  if (changed !== undefined) throw impossible(`${changed.address} was changed meanwhile`);
+  for (const [index, write] of writes.entries()) {
+    try {
+      await put(write, write.after);
+      if (now(ram, write) !== write.after) throw new Error("it did not stay");
+    } catch (error) {
+      await undoWrites(ram, writes.slice(0, index + 1), put);
+      const reason = error instanceof Error ? error.message : String(error);
+      throw impossible(`${write.address} could not be written (${reason}); all was taken back`);
+    }
   }
 }
 
-/** Takes back a write of which nobody knows whether it was done whole. */
-export function undoWrite(guest: ControlledGuest, { data }: PendingJob): void {
-  const { offset, before } = data["write"] as GuestWrite;
-  const fd = openRam(guest);
-  try {
-    writeSync(fd, Buffer.from(before, "hex"), 0, undefined, offset);
-  } finally {
-    closeSync(fd);
+/** Puts back what was there, wherever that is not the case; the last first. */
+export async function undoWrites(
+  ram: RamWriter,
+  writes: readonly GuestWrite[],
+  put: PutBytes = directly(ram),
+): Promise<void> {
+  for (const write of writes.toReversed()) {
+    if (now(ram, write) !== write.before) await put(write, write.before);
   }
 }
 
-function plan({ kernel }: Guest, fd: number, address: GuestVirtual, bytes: Uint8Array): GuestWrite {
-  const physical = kernel.space.physical(address);
-  const offset = kernel.memory.stable ? kernel.memory.offsetOf(physical) : -1;
-  if (!(offset >= 0) || (physical % PAGE_SIZE) + bytes.length > PAGE_SIZE) {
-    throw impossible(`${kernel.format(address)} is not within one page of the guest's RAM`);
-  }
-  return {
-    address: kernel.format(address),
-    offset,
-    before: readHex(fd, offset, bytes.length),
-    after: Buffer.from(bytes).toString("hex"),
-  };
+/** Takes back writes of which nobody knows whether they were done whole. */
+export async function undoJob(guest: ControlledGuest, { data, steps }: PendingJob): Promise<void> {
+  const told = [data, ...steps.map((step) => step.data)].flatMap(
+    ({ writes }) => (writes as GuestWrite[] | undefined) ?? [],
+  );
+  using ram = new RamWriter(guest);
+  await undoWrites(ram, told);
 }
 
-function openRam({ qemu, text }: ControlledGuest): number {
-  const { path } = locateRam(qemu);
-  if (path === undefined) throw impossible(`the RAM of ${text} is private to its QEMU`);
-  return openSync(path, "r+");
+/** Through the RAM itself, past QEMU. */
+export function directly(ram: RamWriter): PutBytes {
+  return (place, hex) => ram.write(place, Buffer.from(hex, "hex"));
 }
 
-function readHex(fd: number, offset: number, length: number): string {
-  const bytes = Buffer.alloc(length);
-  readSync(fd, bytes, 0, length, offset);
-  return bytes.toString("hex");
-}
-
-function impossible(reason: string): KvmsecError {
-  return new KvmsecError("KVMSEC_WRITE_IMPOSSIBLE", `Nothing was written: ${reason}.`, {
-    hint: "Only guests whose RAM is a file or memfd can be written to.",
-  });
+function now(ram: RamWriter, write: GuestWrite): string {
+  return ram.read(write, write.before.length / 2).toString("hex");
 }

@@ -13,13 +13,17 @@ export type Action =
   | "isolate"
   | "rejoin"
   | "kill"
+  | "restart"
+  | "shutdown"
   | "capture"
   | "restore"
   | "save-clean"
   | "snapshot"
   | "snapshot-restore"
   | "snapshot-delete"
-  | "write";
+  | "write"
+  | "repair"
+  | "kill-process";
 
 /** One action upon one guest, on record from before it starts. */
 export type Job = {
@@ -76,6 +80,30 @@ export async function runJob<Result>(
 }
 
 type OpenJob = PendingJob & { readonly worker: ProcessIdentity };
+
+/** The steps after which a QEMU ends, or its guest was asked to end. */
+const ENDING_STEPS: ReadonlySet<unknown> = new Set(["quit", "ask"]);
+
+/** The action by which somebody ended that very QEMU; undefined where nobody ordered it. */
+export function orderedEnd(
+  home: Home,
+  { pid, startTime, bootId }: ProcessIdentity,
+): Action | undefined {
+  const begun = new Map<string, Action>();
+  let ordered: Action | undefined;
+  for (const { kind, job, data } of new Journal(home).read()) {
+    if (kind === "begin") {
+      const { action, target } = data as { action: Action; target: JobTarget };
+      const { identity } = target;
+      if (identity.pid !== pid || identity.startTime !== startTime) continue;
+      if (identity.bootId !== bootId) continue;
+      begun.set(job, action);
+      if (action === "kill") ordered = action;
+    } else if (kind === "step" && ENDING_STEPS.has(data["name"]))
+      ordered = begun.get(job) ?? ordered;
+  }
+  return ordered;
+}
 
 /** Jobs that were cut short, the oldest first. */
 export function pendingJobs(home: Home): PendingJob[] {

@@ -7,11 +7,12 @@ import { findConfig } from "../vm/vm-state.ts";
 import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
-import { undoWrite } from "./guest-write.ts";
+import { undoJob } from "./guest-write.ts";
 import { setLinks } from "./isolate.ts";
 import type { Inspect } from "./inspection.ts";
 import { pendingJobs, settleJob } from "./job.ts";
 import type { Action, PendingJob } from "./job.ts";
+import { finishRestart } from "./power.ts";
 import { restore } from "./restore.ts";
 import { removePartialState, removeState } from "./saved-state.ts";
 import { restoreSnapshot } from "./snapshot.ts";
@@ -39,6 +40,9 @@ export async function settlePending(home: Home, inspect: Inspect): Promise<Settl
 async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Settled["result"]> {
   if (job.action === "restore") return settleRestore(home, job, inspect);
   if (job.action === "snapshot-restore") return settleSnapshotRestore(home, job);
+  if (job.action === "restart") {
+    return finishRestart(home, job.data["vm"] as string | null, job.target.identity, job.steps);
+  }
   if (job.action === "snapshot-delete") return settleDeletion(home, job);
   if (job.action === "capture") removePartial(job);
   if (job.action === "snapshot" || job.action === "save-clean") removeHalfState(home, job);
@@ -64,9 +68,11 @@ const settlers: Partial<Record<Action, Settler>> = {
     return "finished";
   },
   write: async (guest, job) => {
-    undoWrite(guest, job);
+    await undoJob(guest, job);
     return "undone";
   },
+  repair: takeBack,
+  "kill-process": takeBack,
   capture: letRunOn,
   "save-clean": letRunOn,
   snapshot: letRunOn,
@@ -79,6 +85,20 @@ async function finish(
   using monitor = await monitorOf(guest);
   await work(monitor);
   return "finished";
+}
+
+/**
+ * What was written into a guest that stands still is taken back. One that runs was let go on after
+ * all had been written: what has happened in its memory since is its own.
+ */
+async function takeBack(guest: ControlledGuest, job: PendingJob): Promise<"undone" | "finished"> {
+  {
+    using monitor = await monitorOf(guest);
+    const { running } = await monitor.execute("query-status");
+    if (running) return "finished";
+  }
+  await undoJob(guest, job);
+  return letRunOn(guest, job);
 }
 
 /** A guest that was stopped only to be copied runs on. */

@@ -3,6 +3,8 @@ import { KvmsecError } from "../base/errors.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import type { Home } from "../vm/home.ts";
 import { isRunning, signalProcess } from "../vm/process-identity.ts";
+import { settleEnd } from "../vm/vm-end.ts";
+import { vmPaths } from "../vm/vm-state.ts";
 import { freeze, resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
@@ -29,13 +31,18 @@ export async function respond(home: Home, text: string, action: SimpleAction): P
   held.use(await lockGuest(home, guest, `respond ${text} ${action}`));
   const start = performance.now();
   return await runJob(home, action, guest, async (job) => {
-    const outcome = await carryOut(guest, action, job);
+    const outcome = await carryOut(home, guest, action, job);
     return { job: job.id, action, durationMs: performance.now() - start, outcome };
   });
 }
 
-async function carryOut(guest: ControlledGuest, action: SimpleAction, job: Job): Promise<object> {
-  if (action === "kill") return end(guest);
+async function carryOut(
+  home: Home,
+  guest: ControlledGuest,
+  action: SimpleAction,
+  job: Job,
+): Promise<object> {
+  if (action === "kill") return end(home, guest);
   using monitor = await monitorOf(guest);
   const outcome = await steer(monitor, action);
   await job.step("done", { outcome });
@@ -52,9 +59,11 @@ function steer(
 }
 
 /** Ends that QEMU as pulling the plug would: its guest gets no say. */
-async function end(guest: ControlledGuest): Promise<object> {
+async function end(home: Home, guest: ControlledGuest): Promise<object> {
   signalProcess(guest.identity, "SIGKILL");
   await untilGone(guest);
+  // It was ordered: nothing of it needs to be kept before the VM is started again.
+  if (guest.vm !== undefined) settleEnd(vmPaths(home, guest.vm.name));
   return { ended: guest.identity.pid };
 }
 

@@ -5,6 +5,7 @@ import type { ModulePart } from "../module-memory.ts";
 import type { Section } from "./code-file.ts";
 import type { LegalTargets } from "./legal-forms.ts";
 import type { ModuleCode, PlacedSection } from "./module-code.ts";
+import type { RightCode } from "./right-code.ts";
 import { TextIntegrity } from "./text-integrity.ts";
 import type { TextChange } from "./text-integrity.ts";
 
@@ -71,6 +72,13 @@ export class ModuleText {
       unread += this.#filled(gap, text);
     }
     return { text, rodata, pages, unread };
+  }
+
+  /** What has to stand where a change of its code was found, or why that cannot be told. */
+  right(change: TextChange, targets: LegalTargets): RightCode {
+    const { address } = change;
+    const covered = this.#text.some(({ start, end }) => address >= start && address < end);
+    return covered ? this.#integrity.right(change, targets) : { bytes: change.expected };
   }
 
   /** Adds what stands in a gap to `found`, page by page; returns how many were not looked at. */

@@ -12,6 +12,8 @@ import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
 import type { Probes } from "./planted-probes.ts";
 import type { PatchSite } from "./patch-sites.ts";
+import { rightCode } from "./right-code.ts";
+import type { RightCode } from "./right-code.ts";
 import { TextMatcher } from "./text-match.ts";
 import type { SeenCode } from "./text-match.ts";
 
@@ -114,6 +116,25 @@ export class TextIntegrity {
     const known = this.#verified.get(from);
     if (known === undefined || !known.bytes.equals(view)) return false;
     return known.generation === undefined || known.generation === generation;
+  }
+
+  /** What has to stand where a change was found, or why that cannot be told. */
+  right({ address, expected }: TextChange, targets: LegalTargets): RightCode {
+    const page = pageAfter(address) - PAGE_SIZE;
+    const view = this.#view(page, PAGE_SIZE);
+    if (view === undefined) return { reason: "its page is not in memory" };
+    const forms = new LegalForms(this.#kernel, targets);
+    const matcher = new TextMatcher(this.file, this.#sites, forms);
+    const around = this.#around(page, Buffer.from(view));
+    const know = {
+      kernel: this.#kernel,
+      file: this.file,
+      sites: this.#sites.values(),
+      siteAt: (at: GuestVirtual) => this.#coveringSite(at),
+      isAlternative: (at: GuestVirtual) => this.#alternativesAt(at) !== undefined,
+      explainedTo: (at: GuestVirtual) => this.#explainedTo(at, around, matcher, forms),
+    };
+    return rightCode(know, address, address + expected.length);
   }
 
   /** A section of the file, where it lies in this guest. */

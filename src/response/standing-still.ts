@@ -1,0 +1,24 @@
+import type { QmpConnection } from "../qmp/connection.ts";
+import { freeze, resume } from "./freeze.ts";
+import type { Job } from "./job.ts";
+
+/**
+ * Does something while the guest stands still, and lets it run on if it ran, whatever came of it.
+ * The journal says beforehand whether it ran, for those who find it stopped.
+ */
+export async function standingStill<Result>(
+  monitor: QmpConnection,
+  job: Job,
+  work: () => Promise<Result>,
+): Promise<{ readonly result: Result; readonly wasRunning: boolean; readonly stoodMs: number }> {
+  const { running: wasRunning } = await monitor.execute("query-status");
+  await job.step("stop", { wasRunning });
+  const start = performance.now();
+  if (wasRunning) await freeze(monitor);
+  try {
+    const result = await work();
+    return { result, wasRunning, stoodMs: performance.now() - start };
+  } finally {
+    if (wasRunning) await resume(monitor);
+  }
+}
