@@ -12,10 +12,14 @@ export type SocketTable = HashTable & {
   readonly table: string;
 };
 
-/** Every `struct inet_hashinfo` of TCP: the system's, and since 6.1 those of network namespaces. */
+/**
+ * Every `struct inet_hashinfo` of TCP: the system's, and since 6.1 those of network namespaces. From
+ * 5.18 to 6.0 `tcp_death_row` is a pointer, and all namespaces share the system's.
+ */
 export function tcpHashInfos(kernel: Kernel, nets: readonly GuestVirtual[]): GuestVirtual[] {
-  const hashinfo = kernel.reader("net", "ipv4.tcp_death_row.hashinfo");
-  const infos = new Set([kernel.symbol("tcp_hashinfo"), ...nets.map((net) => hashinfo(net))]);
+  const hashinfo = kernel.readerOf("net", "ipv4.tcp_death_row.hashinfo");
+  const own = hashinfo === undefined ? [] : nets.map((net) => hashinfo(net));
+  const infos = new Set([kernel.symbol("tcp_hashinfo"), ...own]);
   return [...infos].filter((info) => info === info && info !== 0);
 }
 

@@ -158,9 +158,10 @@ export class Kernel {
     return new Budget();
   }
 
-  /** `this_cpu_ptr` of a per-CPU variable, or NaN. */
+  /** `this_cpu_ptr` of a per-CPU variable, or NaN. A kernel for one processor has it in place. */
   perCpu(variable: GuestVirtual, cpu: number): GuestVirtual {
     const offsets = this.symbol("__per_cpu_offset");
+    if (offsets !== offsets) return variable;
     const offset = this.space.u64(offsets + cpu * 8);
     if (offset === undefined || variable !== variable) return FAULT;
     return this.space.folding.foldBig(this.space.folding.unfold(variable) + offset);

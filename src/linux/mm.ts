@@ -31,10 +31,15 @@ export class MemoryDescriptors {
     this.#window = new StructWindow(kernel, "mm_struct");
     this.#exeFile = this.#window.field("exe_file");
     this.#totalPages = this.#window.field("total_vm");
-    // Counters went per CPU in 6.2 (f1a7941243c1).
-    this.#residentPages = kernel.types.has("mm_struct", "rss_stat[0].counters")
-      ? this.#perCpuCounters()
-      : this.#plainCounters();
+    // Counters went per CPU in 6.2 (f1a7941243c1); with one processor (no CONFIG_SMP) there is one.
+    const { types } = kernel;
+    if (types.has("mm_struct", "rss_stat[0].counters"))
+      this.#residentPages = this.#perCpuCounters();
+    else if (types.has("mm_struct", "rss_stat[0].count")) {
+      this.#residentPages = this.#plainCounters((counter) => `rss_stat[${counter}].count`);
+    } else {
+      this.#residentPages = this.#plainCounters((counter) => `rss_stat.count[${counter}].counter`);
+    }
   }
 
   /** `ownPages` are resident pages that threads still keep to themselves. */
@@ -47,10 +52,8 @@ export class MemoryDescriptors {
     };
   }
 
-  #plainCounters(): () => number {
-    const [file, anonymous, shared] = RESIDENT.map((counter) =>
-      this.#window.field(`rss_stat.count[${counter}].counter`),
-    );
+  #plainCounters(path: (counter: number) => string): () => number {
+    const [file, anonymous, shared] = RESIDENT.map((counter) => this.#window.field(path(counter)));
     return () => file!() + anonymous!() + shared!();
   }
 

@@ -5,6 +5,14 @@ import { listSnapshot } from "./list-snapshot.ts";
 import type { Reader } from "./member-reader.ts";
 import { Tasks } from "./task.ts";
 
+/**
+ * A reader of the namespace that something is in (`possible_net_t`): a kernel without CONFIG_NET_NS
+ * has no such member, and one namespace.
+ */
+export function namespaceReader(kernel: Kernel, struct: string, path: string): Reader {
+  return kernel.readerOf(struct, path) ?? (() => kernel.symbol("init_net"));
+}
+
 /** Finds network namespaces (struct net, include/net/net_namespace.h). */
 export class NetNamespaces {
   readonly #kernel: Kernel;

@@ -3,6 +3,7 @@ import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 import type { Reader } from "./member-reader.ts";
+import { namespaceReader } from "./net-namespace.ts";
 import { DeviceAddresses } from "./netdevice-addresses.ts";
 import type { DeviceAddress } from "./netdevice-addresses.ts";
 import { DeviceNames } from "./netdevice-names.ts";
@@ -81,7 +82,7 @@ export class NetDevices {
       state: field("state"),
       operstate: field("operstate"),
       promiscuity: field("promiscuity"),
-      net: field("nd_net.net"),
+      net: namespaceReader(kernel, "net_device", "nd_net.net"),
     };
     this.#linkOps = field("rtnl_link_ops");
     this.#kind = kernel.reader("rtnl_link_ops", "kind");

@@ -1,6 +1,8 @@
+import { FAULT } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { ModuleTypes } from "./module-types.ts";
 import type { DeviceNames } from "./netdevice-names.ts";
 import type { Socks } from "./sock.ts";
 
@@ -17,7 +19,7 @@ export type PacketSocket = {
 
 const ETH_P_ALL = 3;
 
-/** Decodes `struct packet_sock` (net/packet/internal.h). */
+/** Decodes `struct packet_sock` (net/packet/internal.h), which some kernels have in a module. */
 export class PacketSockets {
   readonly #socks: Socks;
   readonly #devices: DeviceNames;
@@ -27,8 +29,8 @@ export class PacketSockets {
   constructor(kernel: Kernel, socks: Socks, devices: DeviceNames) {
     this.#socks = socks;
     this.#devices = devices;
-    this.#protocol = kernel.reader("packet_sock", "num");
-    this.#ifindex = kernel.reader("packet_sock", "ifindex");
+    this.#protocol = packetReader(kernel, "num");
+    this.#ifindex = packetReader(kernel, "ifindex");
   }
 
   decode(sock: GuestVirtual): PacketSocket {
@@ -43,11 +45,22 @@ export class PacketSockets {
   }
 }
 
-/** Heads of the lists of packet sockets, with the offset of their nodes: one list a namespace. */
+function packetReader(kernel: Kernel, path: string): Reader {
+  const reader = kernel.readerOf("packet_sock", path);
+  return (
+    reader ?? new ModuleTypes(kernel).reader("af_packet", "packet_sock", path) ?? (() => FAULT)
+  );
+}
+
+/**
+ * Heads of the lists of packet sockets, with the offset of their nodes: one list a namespace, none
+ * in a kernel that was built without them.
+ */
 export function packetLists(
   kernel: Kernel,
   nets: readonly GuestVirtual[],
 ): { readonly heads: readonly GuestVirtual[]; readonly link: number } {
-  const head = kernel.reader("net", "packet.sklist");
-  return { heads: nets.map((net) => head(net)), link: kernel.offset("sock_common", "skc_node") };
+  const head = kernel.readerOf("net", "packet.sklist");
+  const heads = head === undefined ? [] : nets.map((net) => head(net));
+  return { heads, link: kernel.offset("sock_common", "skc_node") };
 }

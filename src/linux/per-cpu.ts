@@ -23,10 +23,14 @@ export class PerCpu {
     const offsets = kernel.symbol("__per_cpu_offset");
     this.#kernel = kernel;
     this.cpus = possibleCpus(kernel);
-    this.#offsets = this.cpus.map((cpu) => ({
-      low: space.u32(offsets + cpu * 8),
-      high: space.u32(offsets + cpu * 8 + 4),
-    }));
+    // A kernel for one processor has no offsets (CONFIG_SMP).
+    this.#offsets =
+      offsets === offsets
+        ? this.cpus.map((cpu) => ({
+            low: space.u32(offsets + cpu * 8),
+            high: space.u32(offsets + cpu * 8 + 4),
+          }))
+        : [{ low: 0, high: 0 }];
   }
 
   /** Where the pointer with these halves leads on the `index`th of `cpus`, or NaN. */
@@ -42,6 +46,7 @@ export class PerCpu {
 
 /** Bits of `__cpu_possible_mask` (kernel/cpu.c). */
 function possibleCpus(kernel: Kernel): number[] {
+  if (kernel.symbol("__per_cpu_offset") !== kernel.symbol("__per_cpu_offset")) return [0];
   const mask = kernel.symbol("__cpu_possible_mask");
   const limit = Math.min(kernel.types.size("cpumask") * 8, MAX_CPUS);
   const cpus: number[] = [];

@@ -52,7 +52,8 @@ export class ProcessDecoder {
   readonly #signals: Signals;
   readonly #credentials: CredentialsDecoder;
   readonly #namespaces: NamespaceDecoder;
-  readonly #cgroups: Cgroups;
+  /** Undefined in a kernel without CONFIG_CGROUPS. */
+  readonly #cgroups: Cgroups | undefined;
   readonly #containers = new PointerCache<{ readonly name: string | undefined }>();
   readonly #userMemory: UserMemory;
   readonly #totals: ThreadTotals;
@@ -71,7 +72,7 @@ export class ProcessDecoder {
     this.#signals = new Signals(kernel);
     this.#credentials = new CredentialsDecoder(kernel);
     this.#namespaces = new NamespaceDecoder(kernel);
-    this.#cgroups = new Cgroups(kernel);
+    this.#cgroups = kernel.types.has("task_struct", "cgroups") ? new Cgroups(kernel) : undefined;
     this.#userMemory = new UserMemory(kernel);
     this.#totals = new ThreadTotals(kernel, this.tasks);
     this.#filePath = kernel.offset("file", "f_path");
@@ -169,7 +170,7 @@ export class ProcessDecoder {
   #leftOut(): string[] {
     return [
       ...(this.paths.exhausted ? ["paths"] : []),
-      ...(this.#cgroups.exhausted ? ["paths of control groups"] : []),
+      ...(this.#cgroups?.exhausted === true ? ["paths of control groups"] : []),
       ...(this.#userMemory.exhausted ? ["command lines"] : []),
     ];
   }
@@ -178,7 +179,7 @@ export class ProcessDecoder {
   #forget(): void {
     this.paths.forget();
     this.#namespaces.forget();
-    this.#cgroups.forget();
+    this.#cgroups?.forget();
     this.#signals.forget();
     this.#userMemory.forget();
     this.#containers.clear();
@@ -198,7 +199,7 @@ export class ProcessDecoder {
     const signal = this.#signals.decode(fields.signal());
     const threadPid = fields.threadPid();
     const cssSet = fields.cssSet();
-    const cgroup = this.#cgroups.path(cssSet);
+    const cgroup = this.#cgroups?.path(cssSet);
     const total = signal.threads > 1 ? this.#totals.read(task, budget) : this.#window.ownTotal();
     const walk = { threads: signal.threads, budget };
     const mm = kthread ? 0 : this.#shared(fields.mm(), this.tasks.mm, task, walk);
@@ -258,8 +259,8 @@ export class ProcessDecoder {
   #container(cssSet: GuestVirtual, cgroup: string, budget: Budget): string | undefined {
     const known = this.#containers.get(cssSet);
     if (known !== undefined) return known.name;
-    const paths = cgroup === "/" ? this.#cgroups.paths(cssSet, budget) : [cgroup];
-    const name = paths.map(containerOf).find((each) => each !== undefined);
+    const paths = cgroup === "/" ? this.#cgroups?.paths(cssSet, budget) : [cgroup];
+    const name = paths?.map(containerOf).find((each) => each !== undefined);
     return this.#containers.set(cssSet, { name }).name;
   }
 }

@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { namespaceReader } from "./net-namespace.ts";
 import { TCP_NEW_SYN_RECV, TCP_TIME_WAIT, familyName, stateName } from "./socket-names.ts";
 
 /**
@@ -43,7 +44,7 @@ export class Socks {
     this.kernel = kernel;
     this.family = common("skc_family");
     this.state = common("skc_state");
-    this.net = common("skc_net.net");
+    this.net = namespaceReader(kernel, "sock_common", "skc_net.net");
     this.boundDevice = common("skc_bound_dev_if");
     this.references = common("skc_refcnt.refs.counter");
     this.#prot = common("skc_prot");

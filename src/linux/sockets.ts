@@ -122,6 +122,7 @@ function lookOnce(
     }
   }
   const receivers = [...sightings.keys()].filter((sock) => decoder.socks.family(sock) === AF_UNIX);
+  if (receivers.length === 0) return { sightings, open, inFlight: new Set() };
   const flight = new SocketsInFlight(kernel, decoder.socks);
   return { sightings, open, inFlight: flight.read(receivers, budget, problem) };
 }

@@ -23,9 +23,19 @@ export function taskViews(
   return new Map<TaskView, ReadonlySet<GuestVirtual>>([
     ["task list", new Set(tasks.processes(kernel.budget(), problem))],
     ["pid table", new Set(Array.from(processesByPid(kernel, problem), ({ task }) => task))],
-    ["control groups", cgroupLeaders(kernel, tasks, problem)],
+    ...cgroupView(kernel, tasks, problem),
     ["children", descendants(kernel, tasks, problem)],
   ]);
+}
+
+/** A kernel without CONFIG_CGROUPS does not have this view. */
+function cgroupView(
+  kernel: Kernel,
+  tasks: Tasks,
+  problem: Problem,
+): [TaskView, ReadonlySet<GuestVirtual>][] {
+  if (!kernel.types.has("task_struct", "cgroups")) return [];
+  return [["control groups", cgroupLeaders(kernel, tasks, problem)]];
 }
 
 /** `css_set_table`: each css_set lists its threads in `tasks`, or `mg_tasks` while they move. */

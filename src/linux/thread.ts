@@ -55,10 +55,10 @@ export class ThreadDecoder {
     this.tasks = tasks;
     this.#kthreads = new KernelThreadNames(kernel);
     this.#clock = clock;
-    // The processor moved from task_struct to thread_info in 5.16.
-    this.#cpu =
-      kernel.readerOf("task_struct", "thread_info.cpu", "cpu") ?? field("thread_info.cpu");
-    this.#running = field("on_cpu");
+    // The processor moved from task_struct to thread_info in 5.16. A kernel for one processor
+    // (without CONFIG_SMP) has neither member, nor `on_cpu`.
+    this.#cpu = kernel.readerOf("task_struct", "thread_info.cpu", "cpu") ?? (() => 0);
+    this.#running = kernel.readerOf("task_struct", "on_cpu") ?? currentOnly(kernel);
     this.#staticPriority = field("static_prio");
     this.#priority = field("prio");
     this.#policy = field("policy");
@@ -95,4 +95,11 @@ export class ThreadDecoder {
       task,
     };
   }
+}
+
+/** What `on_cpu` would say where there is one processor: 1 for the task that runs. */
+function currentOnly(kernel: Kernel): Reader {
+  const current = kernel.reader("rq", "curr");
+  const queue = kernel.symbol("runqueues");
+  return (task) => (current(queue) === task ? 1 : 0);
 }
