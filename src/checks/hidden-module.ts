@@ -1,4 +1,5 @@
 import { moduleViews } from "../linux/module-views.ts";
+import { foundIn, inAnyView, missingFrom } from "../linux/object-views.ts";
 import { Modules } from "../linux/module.ts";
 import type { Check } from "./check.ts";
 
@@ -16,22 +17,21 @@ export const hiddenModule: Check = {
     const modules = new Modules(kernel);
     const state = kernel.reader("module", "state");
     const views = moduleViews(kernel, (reason) => context.unseen(reason));
-    const all = new Set([...views.values()].flatMap((view) => [...view]));
+    const all = inAnyView(views);
     for (const module of all) {
-      const missing = [...views].filter(([, members]) => !members.has(module));
+      const missing = missingFrom(views, module);
       // MODULE_STATE_LIVE: while a module comes or goes, it joins and leaves its views one by one.
       if (missing.length === 0 || state(module) !== 0) continue;
       const name = modules.name(module) ?? "?";
-      const missingFrom = missing.map(([view]) => view);
       context.report({
         severity: "critical",
         confidence: "high",
-        title: `Module ${name} is hidden: it is not in the ${missingFrom.join(" and the ")}.`,
+        title: `Module ${name} is hidden: it is not in the ${missing.join(" and the ")}.`,
         subject: { module: kernel.format(module) },
         evidence: {
           name,
-          missingFrom,
-          foundIn: [...views.keys()].filter((view) => !missingFrom.includes(view)),
+          missingFrom: missing,
+          foundIn: foundIn(views, module),
         },
       });
     }

@@ -1,3 +1,4 @@
+import { foundIn, inAnyView, missingFrom } from "../linux/object-views.ts";
 import { taskViews } from "../linux/task-views.ts";
 import type { TaskView } from "../linux/task-views.ts";
 import { Tasks } from "../linux/task.ts";
@@ -21,15 +22,15 @@ export const hiddenProcess: Check = {
     const tasks = new Tasks(kernel);
     const exitState = kernel.reader("task_struct", "exit_state");
     const views = taskViews(kernel, (reason) => context.unseen(reason));
-    const everyone = new Set([...views.values()].flatMap((view) => [...view]));
+    const everyone = inAnyView(views);
     for (const task of everyone) {
-      const missing = [...views].filter(([, members]) => !members.has(task)).map(([name]) => name);
+      const missing = missingFrom(views, task);
       // A process on its way out leaves its views one after the other.
       if (missing.length === 0 || exitState(task) !== 0) continue;
       const pid = tasks.tgid(task);
       const comm = tasks.comm(task);
       if (!(pid > 0 && pid <= PID_MAX_LIMIT) || comm === undefined) continue;
-      context.report(report(kernel.format(task), pid, comm, missing, [...views.keys()]));
+      context.report(report(kernel.format(task), pid, comm, missing, foundIn(views, task)));
     }
     context.cover(everyone.size);
   },
@@ -40,7 +41,7 @@ function report(
   pid: number,
   comm: string,
   missing: readonly TaskView[],
-  all: readonly TaskView[],
+  found: readonly TaskView[],
 ): Report {
   return {
     severity: "critical",
@@ -51,7 +52,7 @@ function report(
       task,
       comm,
       missingFrom: missing,
-      foundIn: all.filter((view) => !missing.includes(view)),
+      foundIn: found,
     },
   };
 }

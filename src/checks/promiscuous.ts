@@ -1,5 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
-import { NetNamespaces } from "../linux/net-namespace.ts";
+import { NetNamespaces, namespaceReader } from "../linux/net-namespace.ts";
 import { DeviceNames } from "../linux/netdevice-names.ts";
 import { Promiscuities } from "../linux/promiscuity.ts";
 import type { Promiscuity } from "../linux/promiscuity.ts";
@@ -62,7 +62,7 @@ function listenersOf(
   const { kernel, facts } = context;
   const { rows, problems } = facts.get(sockets);
   for (const problem of problems) context.unseen(problem);
-  const netOf = kernel.reader("sock_common", "skc_net.net");
+  const netOf = namespaceReader(kernel, "sock_common", "skc_net.net");
   const found = new Map<string, Listener[]>();
   for (const { packet, sock, holders } of rows) {
     if (packet === undefined) continue;

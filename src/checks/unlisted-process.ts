@@ -3,6 +3,7 @@ import type { Kernel } from "../linux/kernel.ts";
 import { runningTasks } from "../linux/run-queue.ts";
 import { SlabOwners } from "../linux/slab.ts";
 import { Tasks } from "../linux/task.ts";
+import { inAnyView } from "../linux/object-views.ts";
 import { taskViews } from "../linux/task-views.ts";
 import type { Check, CheckContext } from "./check.ts";
 
@@ -40,8 +41,9 @@ export const unlistedProcess: Check = {
     }
     // Read last: who came meanwhile is in it.
     const views = taskViews(kernel, (reason) => context.unseen(reason));
-    const listed = new Set([...views.values()].flatMap((view) => [...view]));
+    const listed = inAnyView(views);
     context.cover(found.size);
+    if (![...views.values()].some(({ whole }) => whole)) return;
     for (const [task, where] of found) {
       if (!listed.has(task) && living.leads(task)) report(context, living.tasks, task, where);
     }

@@ -16,11 +16,16 @@ export type FtraceOps = {
 
 const MAX_OPS = 65_536;
 
-/** Every user on `ftrace_ops_list` (kernel/trace/ftrace.c), which ends at `ftrace_list_end`. */
+/**
+ * Every user on `ftrace_ops_list` (kernel/trace/ftrace.c), which ends at `ftrace_list_end`; none in
+ * a kernel without CONFIG_FUNCTION_TRACER, which has neither those nor the struct's members.
+ */
 export function* ftraceUsers(
   kernel: Kernel,
   problem: (reason: string) => void,
 ): Generator<FtraceOps> {
+  if (!kernel.types.has("ftrace_ops", "next") && Number.isNaN(kernel.symbol("ftrace_ops_list")))
+    return;
   const end = kernel.requireSymbol("ftrace_list_end");
   const next = kernel.reader("ftrace_ops", "next");
   const call = kernel.reader("ftrace_ops", "func");

@@ -124,6 +124,11 @@ export class Kernel {
     return path === undefined ? undefined : this.reader(struct, path);
   }
 
+  /** As `reader`; where this kernel was built without the member, one that only gives faults. */
+  readerOrFault(struct: string, path: string): Reader {
+    return this.readerOf(struct, path) ?? (() => FAULT);
+  }
+
   /** As `reader`, for an `unsigned long` that holds an address. Throws KVMSEC_TYPE_MISSING. */
   addressReader(struct: string, path: string): Reader {
     const offset = this.types.offset(struct, path);

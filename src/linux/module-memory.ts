@@ -1,3 +1,4 @@
+import { FAULT } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
@@ -40,6 +41,10 @@ export class ModuleMemory {
       const text = kernel.types.enumerator("mod_mem_type", "MOD_TEXT") ?? 0;
       this.base = kernel.reader("module", `mem[${text}].base`);
       this.parts = separateParts(kernel);
+    } else if (!kernel.types.has("module", "core_layout")) {
+      // Built without CONFIG_MODULES.
+      this.base = () => FAULT;
+      this.parts = () => [];
     } else {
       this.base = kernel.reader("module", "core_layout.base");
       const core = layoutParts(kernel, "core_layout", KINDS.slice(0, 4));

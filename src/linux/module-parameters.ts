@@ -33,8 +33,8 @@ export class ModuleParameters {
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.#list = kernel.reader("module", "kp");
-    this.#count = kernel.reader("module", "num_kp");
+    this.#list = kernel.readerOrFault("module", "kp");
+    this.#count = kernel.readerOrFault("module", "num_kp");
     this.#size = kernel.types.size("kernel_param");
     this.#formats = formats(kernel);
     this.#arrayOperations = kernel.symbol("param_array_ops");

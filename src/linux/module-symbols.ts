@@ -39,14 +39,15 @@ export class ModuleSymbols {
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.#kallsyms = kernel.reader("module", "kallsyms");
-    this.#symtab = kernel.reader("mod_kallsyms", "symtab");
-    this.#count = kernel.reader("mod_kallsyms", "num_symtab");
-    this.#strtab = kernel.reader("mod_kallsyms", "strtab");
-    this.#typetab = kernel.reader("mod_kallsyms", "typetab");
-    this.#syms = kernel.reader("module", "syms");
-    this.#symsCount = kernel.reader("module", "num_syms");
-    this.#entrySize = kernel.types.size("kernel_symbol");
+    this.#kallsyms = kernel.readerOrFault("module", "kallsyms");
+    this.#symtab = kernel.readerOrFault("mod_kallsyms", "symtab");
+    this.#count = kernel.readerOrFault("mod_kallsyms", "num_symtab");
+    this.#strtab = kernel.readerOrFault("mod_kallsyms", "strtab");
+    this.#typetab = kernel.readerOrFault("mod_kallsyms", "typetab");
+    this.#syms = kernel.readerOrFault("module", "syms");
+    this.#symsCount = kernel.readerOrFault("module", "num_syms");
+    this.#entrySize =
+      kernel.types.struct("kernel_symbol") === 0 ? 0 : kernel.types.size("kernel_symbol");
   }
 
   /** Its symbols by address, or undefined where they cannot be read. */

@@ -68,21 +68,27 @@ export class Modules {
     this.memory = new ModuleMemory(kernel);
     this.#notes = new ModuleNotes(kernel);
     this.#parameters = new ModuleParameters(kernel);
-    this.#name = kernel.reader("module", "name");
-    this.#state = kernel.reader("module", "state");
-    this.#taints = kernel.reader("module", "taints");
-    this.#init = kernel.reader("module", "init");
-    this.#version = kernel.reader("module", "version");
-    this.#srcversion = kernel.reader("module", "srcversion");
+    // A kernel without CONFIG_MODULES has none of the members.
+    const field = (path: string): Reader => kernel.readerOrFault("module", path);
+    this.#name = field("name");
+    this.#state = field("state");
+    this.#taints = field("taints");
+    this.#init = field("init");
+    this.#version = field("version");
+    this.#srcversion = field("srcversion");
     // These three exist where modules can be unloaded (CONFIG_MODULE_UNLOAD).
     this.#exit = kernel.readerOf("module", "exit");
     this.#references = kernel.readerOf("module", "refcnt.counter");
     this.#users = kernel.readerOf("module", "source_list");
   }
 
-  /** Addresses of `struct module` on the list `modules`, newest first. */
+  /**
+   * Addresses of `struct module` on the list `modules`, newest first; none in a kernel that was
+   * built without modules.
+   */
   *list(budget: Budget, problem?: (reason: string) => void): Generator<GuestVirtual> {
     const { kernel } = this;
+    if (!kernel.types.has("module", "list")) return;
     const head = kernel.requireSymbol("modules");
     yield* listEntries(kernel, head, kernel.offset("module", "list"), budget, problem);
   }

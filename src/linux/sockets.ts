@@ -34,6 +34,8 @@ type Look = {
   readonly open: ReadonlyMap<GuestVirtual, OpenSocket>;
   /** Every `struct socket` that lies in a queue. */
   readonly inFlight: ReadonlySet<GuestVirtual>;
+  /** Ways that could not be walked to their end: nothing counts as missing there. */
+  readonly cutShort: ReadonlySet<SocketSource>;
 };
 
 /**
@@ -108,23 +110,30 @@ function lookOnce(
     }
     return sighting;
   };
-  const open = new SocketFiles(kernel, decoder.socks).read(budget, problem);
+  const cutShort = new Set<SocketSource>();
+  const problemOf = (source: SocketSource) => (reason: string) => {
+    cutShort.add(source);
+    problem(reason);
+  };
+  const open = new SocketFiles(kernel, decoder.socks).read(budget, problemOf("fd"));
   if (sources.includes("fd")) {
     for (const each of open.values()) at(each.sock).open = each;
   }
   if (sources.includes("hash")) {
-    const nets = decoder.namespaces.all(budget, problem);
-    for (const { table, sock } of socketTableEntries(kernel, nets, budget, problem)) {
+    const unhashed = problemOf("hash");
+    const nets = decoder.namespaces.all(budget, unhashed);
+    for (const { table, sock } of socketTableEntries(kernel, nets, budget, unhashed)) {
       at(sock).tables.add(table);
     }
-    for (const { table, sock } of decoder.vsock.entries(budget, problem)) {
+    for (const { table, sock } of decoder.vsock.entries(budget, unhashed)) {
       at(sock).tables.add(table);
     }
   }
   const receivers = [...sightings.keys()].filter((sock) => decoder.socks.family(sock) === AF_UNIX);
-  if (receivers.length === 0) return { sightings, open, inFlight: new Set() };
+  if (receivers.length === 0) return { sightings, open, inFlight: new Set(), cutShort };
   const flight = new SocketsInFlight(kernel, decoder.socks);
-  return { sightings, open, inFlight: flight.read(receivers, budget, problem) };
+  const inFlight = flight.read(receivers, budget, problemOf("fd"));
+  return { sightings, open, inFlight, cutShort };
 }
 
 function decodeAll(
@@ -149,7 +158,7 @@ function decodeAll(
 function decodeOne(
   decoder: SocketDecoder,
   sock: GuestVirtual,
-  { sightings, open: allOpen, inFlight: queued }: Look,
+  { sightings, open: allOpen, inFlight: queued, cutShort }: Look,
   sources: readonly SocketSource[],
 ): FoundSocket[] {
   const socket = decoder.decode(sock);
@@ -164,7 +173,10 @@ function decodeOne(
   const inFlight = queued.has(socket.socket);
   const missing = expectedSources(socket, decoder.socks).filter(
     (source) =>
-      sources.includes(source) && !seenBy.includes(source) && !(source === "fd" && inFlight),
+      sources.includes(source) &&
+      !cutShort.has(source) &&
+      !seenBy.includes(source) &&
+      !(source === "fd" && inFlight),
   );
   return [{ ...socket, holders, seenBy, inFlight, missing, tables: [...tables] }];
 }

@@ -1,6 +1,8 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import { hlistEntries, listEntries } from "./list.ts";
+import { objectView } from "./object-views.ts";
+import type { ObjectView } from "./object-views.ts";
 import { processesByPid } from "./pid.ts";
 import { Tasks } from "./task.ts";
 
@@ -15,27 +17,18 @@ const CSS_SET_BUCKETS = 128;
 const MAX_GENERATIONS = 4096;
 
 /** The leaders of all processes, by each view that this kernel has. */
-export function taskViews(
-  kernel: Kernel,
-  problem: Problem,
-): ReadonlyMap<TaskView, ReadonlySet<GuestVirtual>> {
+export function taskViews(kernel: Kernel, problem: Problem): ReadonlyMap<TaskView, ObjectView> {
   const tasks = new Tasks(kernel);
-  return new Map<TaskView, ReadonlySet<GuestVirtual>>([
-    ["task list", new Set(tasks.processes(kernel.budget(), problem))],
-    ["pid table", new Set(Array.from(processesByPid(kernel, problem), ({ task }) => task))],
-    ...cgroupView(kernel, tasks, problem),
-    ["children", descendants(kernel, tasks, problem)],
-  ]);
-}
-
-/** A kernel without CONFIG_CGROUPS does not have this view. */
-function cgroupView(
-  kernel: Kernel,
-  tasks: Tasks,
-  problem: Problem,
-): [TaskView, ReadonlySet<GuestVirtual>][] {
-  if (!kernel.types.has("task_struct", "cgroups")) return [];
-  return [["control groups", cgroupLeaders(kernel, tasks, problem)]];
+  const readers: [TaskView, (problem: Problem) => Iterable<GuestVirtual>][] = [
+    ["task list", (fault) => tasks.processes(kernel.budget(), fault)],
+    ["pid table", (fault) => Array.from(processesByPid(kernel, fault), ({ task }) => task)],
+    ["children", (fault) => descendants(kernel, tasks, fault)],
+  ];
+  // A kernel without CONFIG_CGROUPS does not have this view.
+  if (kernel.types.has("task_struct", "cgroups")) {
+    readers.push(["control groups", (fault) => cgroupLeaders(kernel, tasks, fault)]);
+  }
+  return new Map(readers.map(([name, read]) => [name, objectView(read, problem)]));
 }
 
 /** `css_set_table`: each css_set lists its threads in `tasks`, or `mg_tasks` while they move. */

@@ -22,7 +22,6 @@ const INTERNAL = 2;
 const LAST_SIBLING = 254;
 /** xa_is_node: internal entries above are nodes, those between are XA_RETRY, XA_ZERO and errors. */
 const FIRST_NODE = 4096;
-const SLOT_SHIFT = 6;
 const TWO_32 = 2 ** 32;
 
 type Node = { readonly address: GuestVirtual; readonly shift: number; readonly first: number };
@@ -34,6 +33,8 @@ export class XArrays {
   readonly #shift: Reader;
   readonly #slots: number;
   readonly #slotCount: number;
+  /** XA_CHUNK_SHIFT: 6, or 4 in a kernel with CONFIG_BASE_SMALL. */
+  readonly #slotShift: number;
   readonly #idrRoot: number;
   readonly #idrBase: Reader;
 
@@ -43,6 +44,7 @@ export class XArrays {
     this.#shift = kernel.reader("xa_node", "shift");
     this.#slots = kernel.offset("xa_node", "slots");
     this.#slotCount = kernel.types.length("xa_node", "slots");
+    this.#slotShift = Math.log2(this.#slotCount);
     this.#idrRoot = kernel.offset("idr", "idr_rt");
     this.#idrBase = kernel.reader("idr", "idr_base");
   }
@@ -73,7 +75,7 @@ export class XArrays {
     const root = this.#child(low, high);
     if (root !== undefined) {
       const shift = this.#shift(root);
-      const isShift = shift >= 0 && shift < 64 && shift % SLOT_SHIFT === 0;
+      const isShift = shift >= 0 && shift < 64 && shift % this.#slotShift === 0;
       if (!isShift) return problem?.(`${name()} cannot be read`);
       yield* this.#walk({ address: root, shift, first: 0 }, budget, () =>
         problem?.(`a part of ${name()} cannot be read`),
@@ -95,7 +97,7 @@ export class XArrays {
       const node = this.#child(low, high);
       if (node === undefined) return this.#loaded(low, high, shift === Infinity && index > 0);
       const below = this.#shift(node);
-      const isBelow = below < shift && below >= 0 && below < 64 && below % SLOT_SHIFT === 0;
+      const isBelow = below < shift && below >= 0 && below < 64 && below % this.#slotShift === 0;
       const slot = Math.floor(index / 2 ** below);
       if (!isBelow) return Number.NaN;
       if (shift === Infinity && slot >= this.#slotCount) return 0;
@@ -136,7 +138,7 @@ export class XArrays {
       const child = this.#child(low, high);
       if (child === undefined) continue;
       const shift = this.#shift(child);
-      if (shift !== node.shift - SLOT_SHIFT) unread();
+      if (shift !== node.shift - this.#slotShift) unread();
       else yield* this.#walk({ address: child, shift, first }, budget, unread);
     }
     return undefined;

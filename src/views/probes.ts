@@ -1,3 +1,4 @@
+import { KvmsecError } from "../base/errors.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import { CodeOwners } from "../linux/code-owner.ts";
 import { ftraceUsers } from "../linux/ftrace.ts";
@@ -87,6 +88,21 @@ const READERS: Readonly<Record<ProbeKind, Reader>> = {
   },
 };
 
+/** What a kernel lacks as a whole keeps nobody from seeing the other kinds. */
+function* readKind(
+  kind: ProbeKind,
+  kernel: Kernel,
+  owners: CodeOwners,
+  problem: Problem,
+): Generator<Found> {
+  try {
+    yield* READERS[kind](kernel, owners, problem);
+  } catch (error) {
+    if (!(error instanceof KvmsecError)) throw error;
+    problem(`${kind}: ${error.message}`);
+  }
+}
+
 /** Everything that looks over the shoulder of the kernel or of programs, or replaces functions. */
 export const probes: View<ProbeRow, ProbeSelection> = {
   schema: "kvmsec.probes/1",
@@ -95,7 +111,7 @@ export const probes: View<ProbeRow, ProbeSelection> = {
     const owners = new CodeOwners(kernel);
     for (const reason of owners.problems) problem(reason);
     for (const each of kind) {
-      for (const found of READERS[each](kernel, owners, problem)) {
+      for (const found of readKind(each, kernel, owners, problem)) {
         const symbol = found.target === 0 ? "" : owners.describe(found.target);
         yield { kind: each, ...found, symbol, owner: owners.ownerOf(found.target)?.name };
       }
