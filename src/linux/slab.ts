@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from "../base/address.ts";
-import type { GuestVirtual } from "../base/address.ts";
+import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
@@ -18,11 +18,15 @@ export class SlabOwners {
   readonly #kernel: Kernel;
   readonly #frames: PageFrames;
   readonly #cache: Reader | undefined;
+  readonly #cacheOffset: number | undefined;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#frames = new PageFrames(kernel);
     this.#cache = kernel.readerOf("slab", "slab_cache") ?? kernel.readerOf("page", "slab_cache");
+    this.#cacheOffset = (
+      kernel.types.member("slab", "slab_cache") ?? kernel.types.member("page", "slab_cache")
+    )?.offset;
   }
 
   /** The cache that a variable such as `cred_jar` names; NaN where the kernel tells none. */
@@ -42,22 +46,49 @@ export class SlabOwners {
 
   /**
    * Every place for an object of a cache, taken or free, by looking at the `struct page` of all of
-   * memory: about 20 ns for each of them. Finds what no list leads to.
+   * memory. Finds what no list leads to.
    */
   *places(cache: GuestVirtual, budget: Budget): Generator<GuestVirtual> {
     const kernel = this.#kernel;
     const stride = kernel.reader("kmem_cache", "size")(cache);
     const objects = kernel.readerOf("slab", "objects") ?? kernel.readerOf("page", "objects");
     const directMap = kernel.space.pointer(kernel.symbol("page_offset_base"));
-    if (this.#cache === undefined || objects === undefined || !(stride >= MIN_STRIDE)) return;
-    for (const { start, size } of kernel.memory.ranges) {
-      for (let frame = start; frame < start + size; frame += PAGE_SIZE) {
-        const page = this.#frames.pageAt(frame);
-        if (this.#cache(page) !== cache) continue;
-        const count = Math.min(objects(page), Math.floor(MAX_SLAB / stride));
-        for (let index = 0; index < count && budget.step(); index++) {
-          yield directMap + frame + index * stride;
+    if (objects === undefined || !(stride >= MIN_STRIDE)) return;
+    for (const frame of this.#framesOf(cache)) {
+      const count = Math.min(objects(this.#frames.pageAt(frame)), Math.floor(MAX_SLAB / stride));
+      for (let index = 0; index < count && budget.step(); index++) {
+        yield directMap + frame + index * stride;
+      }
+    }
+  }
+
+  /**
+   * Frames whose `struct page` names a cache. One page of these is translated at a time, and its
+   * words compared where they lie: about 2 ns for each frame of the guest.
+   */
+  *#framesOf(cache: GuestVirtual): Generator<GuestPhysical> {
+    const { memory, space } = this.#kernel;
+    const wanted = space.folding.unfold(cache);
+    const low = Number(wanted & 0xffff_ffffn);
+    const high = Number(wanted >> 32n);
+    const size = this.#kernel.types.size("page");
+    const member = this.#cacheOffset;
+    // A struct that lies across pages is none of today's: it has 64 bytes.
+    if (member === undefined || PAGE_SIZE % size !== 0) return;
+    const covered = (PAGE_SIZE / size) * PAGE_SIZE;
+    for (const { start, size: length } of memory.ranges) {
+      for (let first = start - (start % covered); first < start + length; first += covered) {
+        const physical = space.physical(this.#frames.pageAt(first));
+        const at = physical < 0 ? -1 : memory.offsetOf(physical);
+        if (at < 0) continue;
+        const found: GuestPhysical[] = [];
+        for (let index = 0; index < PAGE_SIZE / size; index++) {
+          const word = (at + index * size + member) / 4;
+          if (memory.u32[word] !== low || memory.u32[word + 1] !== high) continue;
+          found.push(first + index * PAGE_SIZE);
         }
+        // What comes of them may move the window.
+        yield* found;
       }
     }
   }
