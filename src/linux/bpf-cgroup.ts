@@ -10,6 +10,9 @@ import { listSnapshot } from "./list-snapshot.ts";
 /** Deeper than any hierarchy: cgroup.max.depth is seldom set, paths are at most 4096 bytes. */
 const MAX_DEPTH = 256;
 
+/** CSS_ONLINE (include/linux/cgroup-defs.h). */
+const CSS_ONLINE = 1 << 1;
+
 /** Programs that run for the processes of each cgroup (`cgroup.bpf.effective`, include/linux/bpf-cgroup-defs.h). */
 export function* cgroupPrograms(
   kernel: Kernel,
@@ -23,6 +26,7 @@ export function* cgroupPrograms(
   const count = types.length("cgroup_bpf", "effective");
   const names = attachTypes(kernel);
   const empty = emptyArrays(kernel);
+  const flags = kernel.reader("cgroup", "self.flags");
   const seen = new Set<GuestVirtual>();
   for (const cgroup of cgroups(
     kernel,
@@ -30,6 +34,8 @@ export function* cgroupPrograms(
     budget,
     problem,
   )) {
+    // One that was removed stays while something holds it, but its arrays were freed.
+    if ((flags(cgroup) & CSS_ONLINE) === 0) continue;
     for (let type = 0; type < count; type++) {
       const array = kernel.space.pointer(cgroup + arrays + type * 8);
       if (!(array < 0) || seen.has(array) || empty.has(array)) continue;
