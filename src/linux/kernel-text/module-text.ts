@@ -9,8 +9,16 @@ import type { RightCode } from "./right-code.ts";
 import { TextIntegrity } from "./text-integrity.ts";
 import type { TextChange } from "./text-integrity.ts";
 
-/** Constant data that the loader itself sorts or moves (kernel/module, kernel/trace/ftrace.c). */
-const SORTED: ReadonlySet<string> = new Set(["__mcount_loc", "__ex_table", "__tracepoints_ptrs"]);
+/**
+ * Constant data that the loader itself sorts or moves (kernel/module, kernel/trace/ftrace.c), and
+ * alternatives, of which those for one place get the length of the longest (apply_alternatives, 6.10).
+ */
+const SORTED: ReadonlySet<string> = new Set([
+  "__mcount_loc",
+  "__ex_table",
+  "__tracepoints_ptrs",
+  ".altinstructions",
+]);
 
 /** What stands between sections: memory as it was allocated, zeros or traps. */
 const FILLINGS: ReadonlySet<number> = new Set([0x00, 0xcc]);
