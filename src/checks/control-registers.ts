@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "../linux/kernel.ts";
+import { segmentTables } from "../linux/gdt.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import type { Processor } from "./sweep-facts.ts";
@@ -8,11 +9,14 @@ const CR0_WP = 1n << 16n;
 const CR0_PG = 1n << 31n;
 const EFER_NXE = 1n << 11n;
 
-/** A protection that is on in CR4 where the processor has it: its bit, and X86_FEATURE_* (cpufeatures.h). */
+/**
+ * A protection that is on in CR4 where the processor has it: its bit, and X86_FEATURE_*
+ * (cpufeatures.h). A kernel can be built without UMIP (CONFIG_X86_UMIP), and then lacks its handler.
+ */
 const CR4_BITS = [
-  { name: "SMEP", bit: 20n, feature: 9 * 32 + 7 },
-  { name: "SMAP", bit: 21n, feature: 9 * 32 + 20 },
-  { name: "UMIP", bit: 11n, feature: 16 * 32 + 2 },
+  { name: "SMEP", bit: 20n, feature: 9 * 32 + 7, handler: undefined },
+  { name: "SMAP", bit: 21n, feature: 9 * 32 + 20, handler: undefined },
+  { name: "UMIP", bit: 11n, feature: 16 * 32 + 2, handler: "fixup_umip_exception" },
 ] as const;
 
 /** Protections of the processor are on, and its tables and entry points are the kernel's. */
@@ -51,8 +55,9 @@ function checkBits(context: CheckContext, cpu: number, { cr0, cr4, efer }: Proce
     reportOff(context, cpu, "EFER.NXE", efer);
   }
   const pinned = pinnedBits(context.kernel);
-  for (const { name, bit, feature } of CR4_BITS) {
-    const wanted = hasFeature(context.kernel, feature) || ((pinned >> bit) & 1n) === 1n;
+  for (const { name, bit, feature, handler } of CR4_BITS) {
+    const built = handler === undefined || Number.isFinite(context.kernel.symbol(handler));
+    const wanted = (built && hasFeature(context.kernel, feature)) || ((pinned >> bit) & 1n) === 1n;
     if (wanted && ((cr4 >> bit) & 1n) === 0n) reportOff(context, cpu, `CR4.${name}`, cr4);
   }
 }
@@ -79,22 +84,15 @@ function checkTables(context: CheckContext, cpu: number, { idtBase, gdtBase }: P
     reportPlace(context, cpu, "interrupt table", interrupts, table);
   }
   const segments = space.folding.foldBig(gdtBase);
-  const own = gdtPages(kernel);
+  // Processors use a read-only mapping of their own.
+  const own = segmentTables(kernel).flatMap(({ address }) => {
+    const page = space.physical(address);
+    return page >= 0 ? [page] : [];
+  });
   if (own.length === 0) context.unseen("the kernel's segment tables cannot be found");
   else if (!own.some((page) => page === space.physical(segments))) {
     reportPlace(context, cpu, "segment table", segments, kernel.symbol("gdt_page"));
   }
-}
-
-/** Where each processor's `gdt_page` lies; processors use a read-only mapping of it. */
-function gdtPages(kernel: Kernel): number[] {
-  const variable = kernel.symbol("gdt_page");
-  const count = kernel.space.u32(kernel.symbol("nr_cpu_ids"));
-  const pages: number[] = [];
-  for (let cpu = 0; cpu < Math.min(count, 8192); cpu++) {
-    pages.push(kernel.space.physical(kernel.perCpu(variable, cpu)));
-  }
-  return pages.filter((page) => page >= 0);
 }
 
 function checkEntry(context: CheckContext, cpu: number, { lstar }: Processor): void {
