@@ -25,6 +25,9 @@ export type Action =
   | "repair"
   | "kill-process";
 
+/** Steps between which a guest has no way back: its QEMU is about to be ended, the next one has it. */
+export const steps = { ended: "quit", back: "back" } as const;
+
 /** One action upon one guest, on record from before it starts. */
 export type Job = {
   readonly id: string;
@@ -47,8 +50,9 @@ export type PendingJob = {
 };
 
 /**
- * Does the work of a job between its first and its last entry. What it throws is the job's end too.
- * Only a death in between leaves it open, for `pendingJobs`.
+ * Does the work of a job between its first and its last entry. What it throws is the job's end too,
+ * but for the time in which the guest has no way back: then, as after a death in between, the job
+ * stays open, for `pendingJobs`.
  */
 export async function runJob<Result>(
   home: Home,
@@ -62,10 +66,16 @@ export async function runJob<Result>(
   const worker = processIdentity(process.pid);
   const { text, identity } = target;
   await journal.append("begin", id, { action, target: { text, identity }, worker, ...data });
+  let noReturn = false;
   const job: Job = {
     id,
     action,
-    step: async (name, data = {}) => void (await journal.append("step", id, { name, ...data })),
+    step: async (name, data = {}) => {
+      // Written or not: nothing may be done after it that is not on record.
+      if (name === steps.ended) noReturn = true;
+      await journal.append("step", id, { name, ...data });
+      if (name === steps.back) noReturn = false;
+    },
   };
   try {
     const result = await work(job);
@@ -74,7 +84,9 @@ export async function runJob<Result>(
   } catch (error) {
     const code = error instanceof KvmsecError ? error.code : "KVMSEC_INTERNAL";
     const message = error instanceof Error ? error.message : String(error);
-    await journal.append("end", id, { result: "failed", code, message: message.slice(0, 2000) });
+    const failure = { code, message: message.slice(0, 2000) };
+    if (noReturn) await journal.append("step", id, { name: "failed", ...failure });
+    else await journal.append("end", id, { result: "failed", ...failure });
     throw error;
   }
 }

@@ -22,22 +22,33 @@ export type Settled = {
   readonly job: string;
   readonly action: Action;
   readonly target: string;
-  /** `finished`: done now; `undone`: as if it had never begun; `gone`: its guest has ended. */
-  readonly result: "finished" | "undone" | "gone";
+  /** `finished`: done now; `undone`: as if it had never begun; `gone`: its guest has ended; `open`: it could not be settled now. */
+  readonly result: "finished" | "undone" | "gone" | "open";
+  /** Why it is open still. */
+  readonly message?: string;
 };
+
+type Outcome = Exclude<Settled["result"], "open">;
 
 /** Finishes or undoes what an earlier kvmsec began and did not live to end. */
 export async function settlePending(home: Home, inspect: Inspect): Promise<Settled[]> {
   const settled: Settled[] = [];
   for (const job of pendingJobs(home)) {
-    const result = await settle(home, job, inspect);
-    await settleJob(home, job, result);
-    settled.push({ job: job.id, action: job.action, target: job.target.text, result });
+    const about = { job: job.id, action: job.action, target: job.target.text };
+    try {
+      const result = await settle(home, job, inspect);
+      await settleJob(home, job, result);
+      settled.push({ ...about, result });
+    } catch (error) {
+      // The others are not to wait for it; whoever comes next tries again.
+      const message = error instanceof Error ? error.message : String(error);
+      settled.push({ ...about, result: "open", message });
+    }
   }
   return settled;
 }
 
-async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Settled["result"]> {
+async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Outcome> {
   if (job.action === "restore") return settleRestore(home, job, inspect);
   if (job.action === "snapshot-restore") return settleSnapshotRestore(home, job);
   if (job.action === "restart") {
@@ -55,7 +66,7 @@ async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Se
   return await settler(guest, job);
 }
 
-type Settler = (guest: ControlledGuest, job: PendingJob) => Promise<Settled["result"]>;
+type Settler = (guest: ControlledGuest, job: PendingJob) => Promise<Outcome>;
 
 /** What is asked for twice is as done as what is asked for once. What has no entry needs nothing. */
 const settlers: Partial<Record<Action, Settler>> = {
@@ -119,24 +130,23 @@ async function settleRestore(
   home: Home,
   { data, steps, target }: PendingJob,
   inspect: Inspect,
-): Promise<Settled["result"]> {
+): Promise<Outcome> {
   if (!steps.some(({ name }) => name === "quit")) return "undone";
+  if (findConfig(home, target.text) === undefined) return "gone";
   const { cold, state } = data as { cold: boolean; state: string | null };
   await restore(home, target.text, { inspect, cold, state: state ?? undefined, evidence: false });
   return "finished";
 }
 
-async function settleSnapshotRestore(
-  home: Home,
-  { data, steps }: PendingJob,
-): Promise<Settled["result"]> {
+async function settleSnapshotRestore(home: Home, { data, steps }: PendingJob): Promise<Outcome> {
   if (!steps.some(({ name }) => name === "quit")) return "undone";
   const { vm, name } = data as { vm: string; name: string };
+  if (findConfig(home, vm) === undefined) return "gone";
   await restoreSnapshot(home, vm, name);
   return "finished";
 }
 
-async function settleDeletion(home: Home, { data }: PendingJob): Promise<Settled["result"]> {
+async function settleDeletion(home: Home, { data }: PendingJob): Promise<Outcome> {
   const { vm, name } = data as { vm: string; name: string };
   if (findConfig(home, vm) === undefined) return "gone";
   await withVm(home, vm, `snapshot delete ${vm} ${name}`, async () => removeState(home, vm, name));

@@ -1,11 +1,11 @@
-import { startVm, stopVm } from "../vm/guest-vm.ts";
+import { openVm, startVm, stopVm } from "../vm/guest-vm.ts";
 import type { Home } from "../vm/home.ts";
 import { isRunning } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { resume } from "./freeze.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
-import { runJob } from "./job.ts";
+import { runJob, steps } from "./job.ts";
 import type { Job } from "./job.ts";
 
 /** What boots a guest anew, or ends it in order. */
@@ -50,10 +50,11 @@ async function restart(home: Home, guest: ControlledGuest, job: Job): Promise<Po
     if (!running) await resume(monitor);
     return { ...done, pid: identity.pid };
   }
-  await job.step("quit");
+  await job.step(steps.ended);
   await stopVm(vm.name, { force: true }, home);
   await job.step("start");
   const { pid } = await startVm(vm.name, {}, home);
+  await job.step(steps.back);
   return { ...done, pid };
 }
 
@@ -74,12 +75,13 @@ export async function finishRestart(
   home: Home,
   vm: string | null,
   former: ProcessIdentity,
-  steps: readonly { readonly name: string }[],
+  done: readonly { readonly name: string }[],
 ): Promise<"finished" | "undone" | "gone"> {
-  const began = steps.some(({ name }) => name === "quit" || name === "reset");
+  const began = done.some(({ name }) => name === steps.ended || name === "reset");
   if (!began) return "undone";
   if (vm === null) return isRunning(former) ? "finished" : "gone";
   if (isRunning(former)) await stopVm(vm, { force: true }, home);
-  await startVm(vm, {}, home);
+  // Somebody may have started it meanwhile.
+  if (openVm(vm, home).run === undefined) await startVm(vm, {}, home);
   return "finished";
 }

@@ -14,6 +14,7 @@ import type { VmConfig, VmPaths, VmRun } from "../vm/vm-state.ts";
 import { loadDeviceState } from "./device-state.ts";
 import { resume } from "./freeze.ts";
 import { setLinks } from "./isolate.ts";
+import { steps } from "./job.ts";
 import type { Job } from "./job.ts";
 import { takeOut } from "./saved-state.ts";
 import type { SavedState } from "./saved-state.ts";
@@ -57,7 +58,7 @@ export async function putBack(
   onStage("preparing disk and memory");
   await job.step("prepare", { state: state?.name ?? null });
   using next = await Next.prepare(home, config, paths, state);
-  await job.step("quit");
+  await job.step(steps.ended);
   const down = performance.now();
   const former = findRun(home, config);
   if (former !== undefined) await endQemu(former);
@@ -67,7 +68,18 @@ export async function putBack(
   onStage(options.linked ? "starting it" : "starting it without a network");
   const { run, monitor } = await startNext(home, config, paths, next, options);
   const now = performance.now();
+  await onRecord(job, monitor);
   return { run, monitor, runningMs: now - start, downMs: now - down };
+}
+
+/** From here on a failure is one of a guest that is there. */
+async function onRecord(job: Job, monitor: QmpConnection): Promise<void> {
+  try {
+    await job.step(steps.back);
+  } catch (error) {
+    monitor.close();
+    throw error;
+  }
 }
 
 /** What the next guest is started from. */

@@ -14,6 +14,7 @@ import { openHome } from "../../vm/home.ts";
 import type { Home } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { durationText, write, writeDocument } from "../output.ts";
+import { printable } from "../text.ts";
 import { stageProgress } from "../stage-progress.ts";
 import { endProcess, mend } from "./respond-inside.ts";
 
@@ -154,8 +155,13 @@ export async function tellSettled(
   io: CommandIo,
   settled: Awaited<ReturnType<typeof settlePending>>,
 ): Promise<void> {
-  for (const { action, target, result } of settled) {
-    const became = result === "gone" ? "given up: its guest has ended" : result;
+  for (const { action, target, result, message } of settled) {
+    const became =
+      result === "gone"
+        ? "given up: its guest has ended"
+        : result === "open"
+          ? `still open: ${printable(message ?? "?")}`
+          : result;
     await write(
       io.stderr,
       `kvmsec: '${action}' of ${target} was cut short before; now ${became}\n`,
