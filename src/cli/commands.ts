@@ -188,6 +188,21 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/findings.ts"),
   },
   {
+    name: "approvals",
+    summary: "what the policy decided and a person has to approve",
+    load: () => import("./commands/approvals.ts"),
+  },
+  {
+    name: "approve",
+    summary: "lets the guard do what waits for a person's word",
+    load: () => import("./commands/approve.ts"),
+  },
+  {
+    name: "deny",
+    summary: "what waits for a person's word is not done",
+    load: () => import("./commands/deny.ts"),
+  },
+  {
     name: "config",
     summary: "configuration of the guard: check, schema",
     load: () => import("./commands/config.ts"),

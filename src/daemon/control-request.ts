@@ -10,6 +10,11 @@ export const handRecord = z.discriminatedUnion("kind", [
     data: z.strictObject({ run: text, id: text, by: text, note: text }),
   }),
   z.strictObject({
+    kind: z.enum(["decision-approved", "decision-denied"]),
+    guest: text,
+    data: z.strictObject({ run: text, decision: z.int(), by: text, note: text }),
+  }),
+  z.strictObject({
     kind: z.enum(["evidence-held", "evidence-released"]),
     guest: text.nullable(),
     data: z.strictObject({ folder: text, id: text, by: text, note: text }),

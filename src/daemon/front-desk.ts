@@ -62,6 +62,8 @@ export class FrontDesk {
     const { config, recall } = this.#context;
     const { profile, dryRun } = config;
     const guests = [...recall.runs.values()].map(({ guest }) => guest);
-    return { pid: process.pid, profile, dryRun, guests, config: this.#config.facts() };
+    const approvalExpiryMs = config.approvalExpiry;
+    const facts = { profile, dryRun, guests, approvalExpiryMs };
+    return { pid: process.pid, ...facts, config: this.#config.facts() };
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError } from "../base/errors.ts";
-import { destructive } from "../policy/schema.ts";
+import { ending } from "../policy/schema.ts";
 import { orderedEnd } from "../response/job.ts";
 import type { GuardContext } from "./guard-context.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
@@ -51,7 +51,7 @@ function howEnded(
 /** Whether one of the guard's own reactions was to end this run, and did. */
 function endedByGuard({ recall }: GuardContext, { run }: GuardedGuest): boolean {
   return recall.decisions.some(
-    ({ decision, done }) => decision.run === run && [...destructive].some((one) => done.has(one)),
+    ({ decision, done }) => decision.run === run && [...ending].some((one) => done.has(one)),
   );
 }
 

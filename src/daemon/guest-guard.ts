@@ -13,7 +13,9 @@ import type { GuardedGuest } from "./guarded-guest.ts";
 import { tellEnd } from "./guest-end.ts";
 import { GuestHealth, stateResult } from "./guest-health.ts";
 import { MonitorWatch } from "./monitor-watch.ts";
+import { approvalOf, awaiting, dueReactions } from "./approvals.ts";
 import { carryOut } from "./reactor.ts";
+import type { RecordedDecision } from "./recall.ts";
 import { ScannerProcess } from "./scanner-process.ts";
 import type { ScanResult } from "./scanner-process.ts";
 import type { LookOrder } from "./scanner.ts";
@@ -79,7 +81,12 @@ export class GuestGuard implements Disposable {
         if (signal.aborted || !stillRuns(this.guest)) return;
         await this.#take(result);
         if (once) return;
-        await pauseUntil(this.#waitMs(schedule), signal, () => !this.#isThere());
+        await pauseUntil(
+          this.#waitMs(schedule),
+          signal,
+          () => !this.#isThere() || this.#isCalled(),
+        );
+        await this.#resume();
       }
     } finally {
       this.#tellCount(true);
@@ -123,13 +130,33 @@ export class GuestGuard implements Disposable {
     };
   }
 
-  /** What an earlier guard decided and did not live to do. */
+  /** What an earlier guard decided and did not live to do, and what a person has approved since. */
   async #resume(): Promise<void> {
-    for (const record of this.#context.recall.decisions) {
-      if (record.decision.run === this.guest.run) {
-        await carryOut(this.#context, this.guest, record);
-      }
+    for (const record of this.#records()) {
+      if (!stillRuns(this.guest)) return;
+      this.#tellExpired(record);
+      await carryOut(this.#context, this.guest, record);
     }
+  }
+
+  #records(): RecordedDecision[] {
+    const { decisions } = this.#context.recall;
+    return decisions.filter(({ decision }) => decision.run === this.guest.run);
+  }
+
+  /** Whether a person has approved something that is not done yet. */
+  #isCalled(): boolean {
+    return this.#records().some((record) =>
+      dueReactions(record).some((reaction) => !record.settled.has(reaction)),
+    );
+  }
+
+  #tellExpired(record: RecordedDecision): void {
+    const { approvalExpiry } = this.#context.config;
+    const expired = approvalOf(record, approvalExpiry, new Date()) === "expired";
+    if (!expired || record.verdict.given !== undefined) return;
+    const facts = { run: this.guest.run, decision: record.number, reactions: awaiting(record) };
+    this.#context.tell("approval-expired", this.guest, facts);
   }
 
   async #take(result: ScanResult): Promise<void> {

@@ -11,11 +11,14 @@ import type { StartOptions } from "../vm/vm-start.ts";
 import { openHome } from "../vm/home.ts";
 import type { Home } from "../vm/home.ts";
 import { inspect } from "./inspect.ts";
+import { killAll, repairAll } from "./inside-work.ts";
+import type { InsideOrder } from "./inside-work.ts";
 
 /** What a worker is to do: one thing, then it is ended. */
 export type WorkOrder =
   | { readonly work: "settle" }
   | { readonly work: "capture"; readonly target: string; readonly folder: string }
+  | InsideOrder
   | { readonly work: "restore" | "restart"; readonly vm: string }
   | { readonly work: "shutdown"; readonly target: string; readonly vm: string | null }
   | {
@@ -68,6 +71,10 @@ async function carryOut(home: Home, asked: WorkOrder): Promise<Readonly<Record<s
       const { pid } = await startVm(asked.vm, { keepRemains }, home);
       return { job, pid };
     }
+    case "repair":
+      return repairAll(home, asked);
+    case "kill-process":
+      return killAll(home, asked);
     case "keep-end":
       return keep(home, asked);
     case "shutdown":

@@ -5,6 +5,7 @@ import { KvmsecError } from "../base/errors.ts";
 import type { Reaction } from "../policy/schema.ts";
 import { respond } from "../response/respond.ts";
 import { findTarget } from "../vm/target.ts";
+import { dueReactions } from "./approvals.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { stillRuns } from "./guarded-guest.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
@@ -26,7 +27,7 @@ export async function carryOut(
   guest: GuardedGuest,
   record: RecordedDecision,
 ): Promise<void> {
-  for (const reaction of record.decision.reactions) {
+  for (const reaction of dueReactions(record)) {
     if (record.settled.has(reaction)) continue;
     if (!(await one(context, guest, record, reaction))) {
       giveUpRest(context, guest, record);
@@ -56,7 +57,10 @@ async function one(
   const place = folder === undefined ? {} : { folder };
   if (begun === undefined) tell("begun", place);
   try {
-    return tell("done", { ...place, outcome: await attempt(context, guest, reaction, folder) });
+    return tell("done", {
+      ...place,
+      outcome: await attempt(context, guest, record, reaction, folder),
+    });
   } catch (error) {
     const code = error instanceof KvmsecError ? error.code : "KVMSEC_INTERNAL";
     const message = error instanceof Error ? error.message : String(error);
@@ -67,7 +71,7 @@ async function one(
 }
 
 function giveUpRest(context: GuardContext, guest: GuardedGuest, record: RecordedDecision): void {
-  for (const reaction of record.decision.reactions) {
+  for (const reaction of dueReactions(record)) {
     if (record.settled.has(reaction)) continue;
     tellReaction(context, guest, record, reaction, { state: "given-up" });
   }
@@ -87,12 +91,13 @@ function tellReaction(
 async function attempt(
   context: GuardContext,
   guest: GuardedGuest,
+  record: RecordedDecision,
   reaction: Reaction,
   folder: string | undefined,
 ): Promise<unknown> {
   for (let left = TRIES; ; left--) {
     try {
-      return await carry(context, guest, reaction, folder);
+      return await carry(context, guest, record, reaction, folder);
     } catch (error) {
       if (left <= 1 || !stillRuns(guest)) throw error;
       await sleep(200);
@@ -101,8 +106,9 @@ async function attempt(
 }
 
 function carry(
-  { home }: GuardContext,
+  { home, recall }: GuardContext,
   guest: GuardedGuest,
+  { decision }: RecordedDecision,
   reaction: Reaction,
   folder: string | undefined,
 ): Promise<unknown> {
@@ -110,6 +116,12 @@ function carry(
   mustBeTheSame(guest, target);
   if (reaction === "freeze" || reaction === "isolate") return respond(home, target, reaction);
   if (folder !== undefined) return work({ work: "capture", target, folder });
+  if (reaction === "repair" || reaction === "kill-process") {
+    const lives = recall.runs.get(guest.run)?.lives;
+    const findings = decision.findings.flatMap((id) => lives?.get(id)?.finding ?? []);
+    const kernelFile = guest.kernelFile ?? null;
+    return work({ work: reaction, target, findings, kernelFile, decidedAt: +decision.at });
+  }
   const vm = guest.vm ?? null;
   if (reaction === "shutdown") return work({ work: "shutdown", target, vm });
   if (vm === null) {

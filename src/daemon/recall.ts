@@ -13,6 +13,8 @@ export type RecordedDecision = {
   readonly settled: Set<Reaction>;
   /** Those of them that were done. */
   readonly done: Set<Reaction>;
+  /** What a person said where one was asked; the first word counts. */
+  readonly verdict: { given: "approved" | "denied" | "expired" | undefined };
   /** Folders of captures that were begun. */
   readonly folders: Map<Reaction, string>;
 };
@@ -54,6 +56,9 @@ export class Recall {
       this.runs.get(run)?.acknowledged.add(String(data["id"]));
     } else if (kind === "decision") this.#decision(sequence, event, guest, run);
     else if (kind === "reaction") this.#reaction(data);
+    else if (kind === "decision-approved") this.#verdict(data, "approved");
+    else if (kind === "decision-denied") this.#verdict(data, "denied");
+    else if (kind === "approval-expired") this.#verdict(data, "expired");
   }
 
   #finding(run: string, data: GuardEvent["data"]): void {
@@ -80,9 +85,15 @@ export class Recall {
       decision,
       settled: new Set(),
       done: new Set(),
+      verdict: { given: undefined },
       folders: new Map(),
     });
     if (this.#decisions.length > KEPT_DECISIONS) this.#decisions.shift();
+  }
+
+  #verdict(data: GuardEvent["data"], given: "approved" | "denied" | "expired"): void {
+    const record = this.#decisions.findLast(({ number }) => number === data["decision"]);
+    if (record !== undefined) record.verdict.given ??= given;
   }
 
   #reaction(data: GuardEvent["data"]): void {

@@ -11,14 +11,19 @@ export const reactions = [
   "freeze",
   "isolate",
   "capture",
+  "repair",
+  "kill-process",
   "restore",
   "restart",
   "shutdown",
 ] as const;
 export type Reaction = (typeof reactions)[number];
 
-/** What cannot be taken back: the guest's state of that moment is lost. */
-export const destructive: ReadonlySet<Reaction> = new Set(["restore", "restart", "shutdown"]);
+/** What ends a run of a guest. */
+export const ending: ReadonlySet<Reaction> = new Set(["restore", "restart", "shutdown"]);
+
+/** What cannot be taken back: the guest's state of that moment, or a part of it, is lost. */
+export const destructive: ReadonlySet<Reaction> = new Set(["repair", "kill-process", ...ending]);
 
 const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -82,6 +87,9 @@ export const policyShape = {
     .array(z.enum(reactions))
     .default([...destructive])
     .describe("What a person has to approve first"),
+  approvalExpiry: duration
+    .default(units.d)
+    .describe("What nobody approved in so long a time is not done any more"),
   dryRun: z.boolean().default(false).describe("Decide and tell, but do nothing"),
 };
 

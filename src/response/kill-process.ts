@@ -35,6 +35,8 @@ export type ProcessEnd = {
 export type KillOptions = {
   /** The process that was meant; another one under its pid is left alone. */
   readonly startTime?: Date | undefined;
+  /** Leaves alone what started later: it has the pid from another. */
+  readonly startedBefore?: Date | undefined;
   /** How long to look whether it dies; 5 s unless told. */
   readonly patienceMs?: number;
 };
@@ -61,7 +63,7 @@ export async function killProcess(
   const { kernel } = guest;
   using held = new DisposableStack();
   held.use(await lockGuest(home, controlled, `respond ${guest.target.text} kill-process`));
-  const victim = findVictim(kernel, pid, options.startTime);
+  const victim = findVictim(kernel, pid, options);
   const { comm, startTime } = victim;
   const about = { pid, comm, startTime: startTime?.toISOString() ?? null };
   return await runJob(
@@ -85,7 +87,11 @@ export async function killProcess(
   );
 }
 
-function findVictim(kernel: Kernel, pid: number, startTime: Date | undefined): Process {
+function findVictim(
+  kernel: Kernel,
+  pid: number,
+  { startTime, startedBefore }: KillOptions,
+): Process {
   kernel.refresh();
   const decoder = new ProcessDecoder(kernel);
   const found = [...decoder.all(kernel.budget(), undefined, { pid: [pid] })][0];
@@ -93,7 +99,9 @@ function findVictim(kernel: Kernel, pid: number, startTime: Date | undefined): P
   const otherStart =
     startTime !== undefined &&
     !(Math.abs(+startTime - +(found.startTime ?? Number.NaN)) < SAME_START_MS);
-  if (otherStart) throw refused(found, "another process has its pid by now");
+  const later =
+    startedBefore !== undefined && !(+(found.startTime ?? Number.NaN) <= +startedBefore);
+  if (otherStart || later) throw refused(found, "another process has its pid by now");
   if (found.kthread) throw refused(found, "it is a thread of the kernel");
   if (found.pid === 1) throw refused(found, "without it the guest's kernel panics");
   if (found.state === "Z" || found.state === "X") throw refused(found, "it is dead already");

@@ -16,7 +16,7 @@ test("without a file the guard observes and alerts", () => {
   const { profile, rules, approval, interval } = loadConfig();
   assert.equal(profile, "observe");
   assert.deepEqual(rules, []);
-  assert.deepEqual(approval, ["restore", "restart", "shutdown"]);
+  assert.deepEqual(approval, ["repair", "kill-process", "restore", "restart", "shutdown"]);
   assert.equal(interval, 30_000);
 });
 
