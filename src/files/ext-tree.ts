@@ -1,6 +1,7 @@
 import { ROOT_INODE } from "../formats/ext/file-system.ts";
 import type { ExtFileSystem } from "../formats/ext/file-system.ts";
 import type { ExtInode } from "../formats/ext/inode.ts";
+import { NO_FILE } from "./file-tree.ts";
 import type { FileBytes, FileEntry, FileTree } from "./file-tree.ts";
 
 /** A file, and the file system that it is on. */
@@ -117,9 +118,6 @@ function child({ fileSystem, inode: directory }: FoundFile, wanted: string): Fou
   }
   return problem ?? NO_FILE;
 }
-
-/** What `find` says of a path that leads nowhere. */
-export const NO_FILE = "there is no such file";
 
 function parts(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");

@@ -1,6 +1,9 @@
 /** A file's bytes, or why they could not be had. */
 export type FileBytes = { readonly bytes: Uint8Array } | { readonly missing: string };
 
+/** What is said of a path that leads nowhere. */
+export const NO_FILE = "there is no such file";
+
 /** Files under paths: a folder of the host, or a file system on a guest's disk. Never throws. */
 export interface FileTree {
   /** What it is, for people. */

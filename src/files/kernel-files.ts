@@ -1,13 +1,15 @@
+import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { FindFilesOnDisk } from "../linux/file-on-disk.ts";
+import type { Kernel } from "../linux/kernel.ts";
 import type { FindModuleFile } from "../linux/module-file.ts";
 import type { Guest } from "../vm/guest.ts";
 import type { QemuProcess } from "../vm/qemu-process.ts";
 import { CodeOnDisk } from "./code-on-disk.ts";
 import { DiskSources } from "./disk-sources.ts";
-import { NO_FILE } from "./ext-tree.ts";
+import { NO_FILE } from "./file-tree.ts";
 import type { FileTree } from "./file-tree.ts";
 import { MAX_KERNEL_FILE, kernelPaths, kernelText } from "./kernel-image.ts";
 import { ModuleFinder } from "./module-files.ts";
@@ -28,14 +30,19 @@ export type FileOptions = {
 export type KernelFiles = {
   readonly moduleFile: FindModuleFile;
   readonly filesOnDisk: FindFilesOnDisk;
-} & (
-  | {
-      readonly text: TextIntegrity;
-      /** Where the kernel's file was found, for people. */
-      readonly textFrom: string;
-    }
-  | { readonly textMissing: string }
-);
+} & TextFound;
+
+type TextFound =
+  | { readonly text: TextIntegrity; readonly textFile: TextFile }
+  | { readonly textMissing: string };
+
+/** The file that the kernel's text is compared with. */
+export type TextFile = {
+  /** Where it was found, for people. */
+  readonly from: string;
+  /** Of the file as it lies there, to be held against the distribution's. */
+  readonly sha256: string;
+};
 
 /** Reasons that are told; a disk may be full of kernels of other guests. */
 const MAX_REASONS = 4;
@@ -58,16 +65,13 @@ export function findKernelFiles(guest: Guest, options: FileOptions = {}): Kernel
   };
 }
 
-type TextFound =
-  | { readonly text: TextIntegrity; readonly textFrom: string }
-  | { readonly textMissing: string };
-
 function findText(guest: Guest, given: string | undefined, sources: DiskSources): TextFound {
   const reasons: string[] = [];
   for (const path of given === undefined ? bootedWith(guest) : [given]) {
     const bytes = readHostFile(path);
-    const found = typeof bytes === "string" ? { missing: bytes } : kernelText(guest.kernel, bytes);
-    if ("text" in found) return { text: found.text, textFrom: path };
+    const found =
+      typeof bytes === "string" ? { missing: bytes } : compared(guest.kernel, bytes, path);
+    if ("text" in found) return found;
     reasons.push(`${path}: ${found.missing}`);
   }
   if (given !== undefined) throw unfit(reasons.join("; "));
@@ -82,17 +86,25 @@ function findText(guest: Guest, given: string | undefined, sources: DiskSources)
   return { textMissing: `no kernel file of this guest was found${looked}: give --kernel-file` };
 }
 
-function findInTree(
-  { kernel }: Guest,
-  tree: FileTree,
-): { readonly text: TextIntegrity; readonly textFrom: string } | { readonly missing: string } {
+type Compared =
+  | { readonly text: TextIntegrity; readonly textFile: TextFile }
+  | { readonly missing: string };
+
+function compared(kernel: Kernel, file: Uint8Array, from: string): Compared {
+  const found = kernelText(kernel, file);
+  if ("missing" in found) return found;
+  const sha256 = createHash("sha256").update(file).digest("hex");
+  return { text: found.text, textFile: { from, sha256 } };
+}
+
+function findInTree({ kernel }: Guest, tree: FileTree): Compared {
   const reasons: string[] = [];
   for (const path of kernelPaths(tree, kernel.identity.release)) {
     const file = tree.read(path, MAX_KERNEL_FILE);
     // Most of the places where a kernel may be hold none.
     if ("missing" in file && file.missing === NO_FILE) continue;
-    const found = "missing" in file ? file : kernelText(kernel, file.bytes);
-    if ("text" in found) return { text: found.text, textFrom: `${tree.name}: ${path}` };
+    const found = "missing" in file ? file : compared(kernel, file.bytes, `${tree.name}: ${path}`);
+    if ("text" in found) return found;
     reasons.push(`${path}: ${found.missing}`);
   }
   return { missing: reasons.length === 0 ? "it holds no kernel" : reasons.join(", ") };

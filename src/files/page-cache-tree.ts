@@ -5,6 +5,7 @@ import { InodePaths } from "../linux/inode-path.ts";
 import { Inodes } from "../linux/inode.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { PageCache } from "../linux/page-cache.ts";
+import { NO_FILE } from "./file-tree.ts";
 import type { FileBytes, FileEntry, FileTree } from "./file-tree.ts";
 
 /** Files of these names are looked for: kernels and modules. */
@@ -28,7 +29,7 @@ export class PageCacheTree implements FileTree {
 
   read(path: string, limit: number): FileBytes {
     const inode = this.#inodes.get(path);
-    if (inode === undefined) return { missing: "it is not in memory" };
+    if (inode === undefined) return { missing: NO_FILE };
     const cache = new PageCache(this.#kernel);
     const size = cache.size(inode);
     if (!(size <= limit)) return { missing: `it has ${size} bytes` };

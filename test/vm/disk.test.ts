@@ -18,6 +18,7 @@ const IDS = "kernel-text,kernel-rodata,module-text";
 type Checked = {
   readonly checks: { id: string; status: string; reason: string | null }[];
   readonly findings: { check: string; title: string }[];
+  readonly kernelFile: { from: string; sha256: string } | null;
 };
 
 /**
@@ -41,7 +42,7 @@ const LVM = `
   cp /etc/noise /mnt/noise && sync && umount /mnt`;
 
 function textOf(files: KernelFiles): string {
-  return "textFrom" in files ? files.textFrom : files.textMissing;
+  return "textFile" in files ? files.textFile.from : files.textMissing;
 }
 
 test("a guest that GRUB booted from its own disk is looked at with the files on it", async (t) => {
@@ -109,9 +110,30 @@ test("a guest that GRUB booted from its own disk is looked at with the files on 
     const without = await check(`file:${dump}`);
     assert.equal(without.status, 4);
     assert.match(without.checks[0]?.reason ?? "", /no kernel file/);
-    const { status, findings } = await check(`file:${dump}`, "--disk", guest.paths.bootDisk);
+    const disk = ["--disk", guest.paths.bootDisk];
+    const { status, findings, kernelFile } = await check(`file:${dump}`, ...disk);
     assert.deepEqual([status, findings], [0, []]);
+    const sha256 = createHash("sha256").update(readFileSync(kernel.vmlinuz)).digest("hex");
+    assert.equal(kernelFile?.sha256, sha256);
   });
+
+  await t.test(
+    "a file that the guest has read is found in its page cache, without a disk",
+    async () => {
+      const dump = join(folder.path, "cached");
+      await guest.run("mount /dev/vda2 /mnt && cat /mnt/vmlinuz-* > /dev/null");
+      await guest.qmp("dump-guest-memory", { paging: false, protocol: `file:${dump}` });
+      await guest.run("umount /mnt");
+      using attached = await attach(`file:${dump}`);
+      const files = findKernelFiles(attached);
+      assert.equal(textOf(files), `the guest's page cache: /mnt/vmlinuz-${kernel.version}`);
+      const nf = [...new Modules(attached.kernel).all(attached.kernel.budget())].find(
+        ({ name }) => name === "nf_tables",
+      );
+      const found = files.moduleFile("nf_tables", nf!.buildId!);
+      assert.match("from" in found ? found.from : found.missing, /^the guest's page cache: /);
+    },
+  );
 
   await t.test("people look into the disk by path and by volume", async () => {
     const disk = (...words: string[]) => kvmsec(folder.path, "disk", ...words);

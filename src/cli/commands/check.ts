@@ -8,7 +8,7 @@ import type { Check } from "../../checks/check.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
 import { allowedOn } from "../../daemon/allow-for.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
-import type { FileOptions } from "../../files/kernel-files.ts";
+import type { FileOptions, TextFile } from "../../files/kernel-files.ts";
 import { openHome } from "../../vm/home.ts";
 import { readProcessors } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
@@ -56,9 +56,12 @@ export const define: CommandModule["define"] = (command, io) => {
       );
       guest.requireAlive();
       if (options.json === true) {
-        await writeDocument(io, "kvmsec.check/1", { ...documentHead(guest), ...json(result) });
+        const kernelFile = "textFile" in files ? files.textFile : null;
+        const fields = { ...documentHead(guest), kernelFile, ...json(result) };
+        await writeDocument(io, "kvmsec.check/1", fields);
       } else {
         await show(io, result);
+        if ("textFile" in files) await write(io.stdout, `${comparedWith(files.textFile)}\n`);
       }
       io.exit(statusOf(result));
     });
@@ -69,6 +72,11 @@ function baselineOf(target: string, { baseline }: Options): Check[] {
   if (baseline === undefined) return [];
   using store = new BaselineStore(openHome());
   return [baselineCheck(store.items(baseline === true ? target : baseline))];
+}
+
+/** A file on the guest's own disk is the guest's to change: whoever distrusts it can compare the sum. */
+function comparedWith({ from, sha256 }: TextFile): string {
+  return printable(`the kernel's file: ${from} (SHA-256 ${sha256})`);
 }
 
 /** Findings come first; then what could not be looked at; clean only if all was. */
