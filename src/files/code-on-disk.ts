@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import type { ExtFileSystem } from "../formats/ext/file-system.ts";
+import type { FileSystem } from "../formats/disk/file-system.ts";
 import type { FileIdentity, FileOnDisk } from "../linux/file-on-disk.ts";
-import { ExtTree } from "./ext-tree.ts";
+import { DiskTree } from "./disk-tree.ts";
 import type { FileTree } from "./file-tree.ts";
 
 const PAGE = 4096;
@@ -46,9 +46,9 @@ export class CodeOnDisk {
       this.#known.set(key, { found, until: now + AGAIN_MS });
     }
     for (const tree of this.#sources.trees(() => {})) {
-      if (!(tree instanceof ExtTree)) continue;
+      if (!(tree instanceof DiskTree)) continue;
       for (const [key, file] of wanted) {
-        if (file.uuid !== tree.fileSystem.superblock.uuid) continue;
+        if (file.uuid !== tree.fileSystem.uuid) continue;
         const found = readFile(tree.name, tree.fileSystem, file);
         const until = "missing" in found ? now + AGAIN_MS : Number.POSITIVE_INFINITY;
         this.#known.set(key, { found, until });
@@ -61,11 +61,7 @@ function keyOf({ uuid, inode, generation, size, modified }: FileIdentity): strin
   return [uuid, inode, generation, size, modified].join("/");
 }
 
-function readFile(
-  name: string,
-  fileSystem: ExtFileSystem,
-  file: FileIdentity,
-): FileOnDisk | Missing {
+function readFile(name: string, fileSystem: FileSystem, file: FileIdentity): FileOnDisk | Missing {
   const inode = fileSystem.inode(file.inode);
   const isSame =
     inode?.type === "file" &&

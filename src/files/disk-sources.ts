@@ -1,7 +1,7 @@
 import { KvmsecError } from "../base/errors.ts";
 import type { Guest } from "../vm/guest.ts";
 import type { QemuProcess } from "../vm/qemu-process.ts";
-import { ExtTree } from "./ext-tree.ts";
+import { DiskTree } from "./disk-tree.ts";
 import type { FileTree } from "./file-tree.ts";
 import { GuestDisks } from "./guest-disks.ts";
 import { PageCacheTree } from "./page-cache-tree.ts";
@@ -71,6 +71,6 @@ function* treesOn(open: () => GuestDisks, problem: Problem): Generator<FileTree>
   const volumes = volumesOf(opened.disks);
   for (const { name, fileSystem, unreadable } of volumes) {
     if (unreadable !== undefined) problem(`${name}: ${unreadable}`);
-    if (fileSystem !== undefined) yield new ExtTree(name, fileSystem);
+    if (fileSystem !== undefined) yield new DiskTree(name, fileSystem);
   }
 }

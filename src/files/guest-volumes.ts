@@ -1,8 +1,8 @@
 import { KvmsecError, usageError } from "../base/errors.ts";
-import type { ExtFileSystem } from "../formats/ext/file-system.ts";
+import type { FileSystem } from "../formats/disk/file-system.ts";
 import type { Guest } from "../vm/guest.ts";
-import { ExtTree } from "./ext-tree.ts";
-import type { FoundFile } from "./ext-tree.ts";
+import { DiskTree } from "./disk-tree.ts";
+import type { FoundFile } from "./disk-tree.ts";
 import { GuestDisks } from "./guest-disks.ts";
 import { mountedFileSystems } from "./mounted-tree.ts";
 import { volumesOf } from "./volumes.ts";
@@ -14,7 +14,7 @@ export class GuestVolumes implements Disposable {
   /** Why some disks could not be read. */
   readonly problems: readonly string[];
   /** The readable ones by the path where the guest has mounted them, the root's "". */
-  readonly mounted: ReadonlyMap<string, ExtFileSystem>;
+  readonly mounted: ReadonlyMap<string, FileSystem>;
   readonly #opened: readonly GuestDisks[];
 
   /** Of a running guest those of its QEMU, and the images that the user named. */
@@ -36,7 +36,7 @@ export class GuestVolumes implements Disposable {
   find(name: string, followLast = true): FoundFile {
     const [, id, path = name] = /^([^/:][^:]*):(\/.*)$/s.exec(name) ?? [];
     const [tree, rest] =
-      id === undefined ? this.#mountedTree(path) : [new ExtTree(id, this.#volume(id)), path];
+      id === undefined ? this.#mountedTree(path) : [new DiskTree(id, this.#volume(id)), path];
     const found = tree.find(rest, followLast);
     if (typeof found !== "string") return found;
     throw usageError(
@@ -51,20 +51,20 @@ export class GuestVolumes implements Disposable {
   }
 
   /** Where the root cannot be read, the file system that the path is on may still be. */
-  #mountedTree(path: string): [tree: ExtTree, path: string] {
+  #mountedTree(path: string): [tree: DiskTree, path: string] {
     const root = this.mounted.get("");
-    if (root !== undefined) return [new ExtTree("/", root, this.mounted), path];
+    if (root !== undefined) return [new DiskTree("/", root, this.mounted), path];
     const places = [...this.mounted].toSorted(([a], [b]) => b.length - a.length);
     const [place, fileSystem] = places.find(([one]) => `${path}/`.startsWith(`${one}/`)) ?? [];
     if (place !== undefined && fileSystem !== undefined) {
-      return [new ExtTree(place, fileSystem), path.slice(place.length)];
+      return [new DiskTree(place, fileSystem), path.slice(place.length)];
     }
     throw new KvmsecError("KVMSEC_NO_VOLUME", `No disk that can be read holds ${path}.`, {
       hint: "kvmsec disk list TARGET shows the volumes; name a file by VOLUME:PATH.",
     });
   }
 
-  #volume(id: string): ExtFileSystem {
+  #volume(id: string): FileSystem {
     const volume = this.volumes.find((one) => one.id === id);
     if (volume?.fileSystem !== undefined) return volume.fileSystem;
     const why = volume === undefined ? "There is none of that id" : volume.unreadable;

@@ -11,7 +11,7 @@ import { CodeOnDisk } from "./code-on-disk.ts";
 import { DiskSources } from "./disk-sources.ts";
 import { NO_FILE } from "./file-tree.ts";
 import type { FileTree } from "./file-tree.ts";
-import { MAX_KERNEL_FILE, kernelPaths, kernelText } from "./kernel-image.ts";
+import { MAX_GUEST_KERNEL, MAX_KERNEL_FILE, kernelPaths, kernelText } from "./kernel-image.ts";
 import { ModuleFinder } from "./module-files.ts";
 
 /** Where the user says that the files of a guest's kernel are. */
@@ -100,7 +100,7 @@ function compared(kernel: Kernel, file: Uint8Array, from: string): Compared {
 function findInTree({ kernel }: Guest, tree: FileTree): Compared {
   const reasons: string[] = [];
   for (const path of kernelPaths(tree, kernel.identity.release)) {
-    const file = tree.read(path, MAX_KERNEL_FILE);
+    const file = tree.read(path, MAX_GUEST_KERNEL);
     // Most of the places where a kernel may be hold none.
     if ("missing" in file && file.missing === NO_FILE) continue;
     const found = "missing" in file ? file : compared(kernel, file.bytes, `${tree.name}: ${path}`);

@@ -3,12 +3,16 @@ import { prepareKernelFile } from "../linux/kernel-text/kernel-file.ts";
 import { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import type { FileTree } from "./file-tree.ts";
+import { PageCacheTree } from "./page-cache-tree.ts";
 import { UnpackedCache } from "./unpacked-cache.ts";
 
 /** No kernel is larger; Debian's has 10 MB packed, and 62 MB as an ELF file without debugging symbols. */
 export const MAX_KERNEL_FILE = 512 * 2 ** 20;
-/** What a folder has of kernels, at most. */
-const MAX_KERNELS = 64;
+/** The same on a guest's disk, which may be full of what only looks like one. */
+export const MAX_GUEST_KERNEL = 128 * 2 ** 20;
+const MAX_KERNELS = 16;
+
+const KERNEL_NAME = /\/(?:vmlinu[xz]|bzImage|kernel)[^/]*$/;
 
 /** The comparison with the kernel file, or why there is none. */
 export type TextResult = { readonly text: TextIntegrity } | { readonly missing: string };
@@ -41,6 +45,10 @@ function unpackKernel(bytes: Uint8Array, release: string): Uint8Array | string {
  * file system of its own, or hold names without the release), or beside its modules.
  */
 export function* kernelPaths(tree: FileTree, release: string): Generator<string> {
+  if (tree instanceof PageCacheTree) {
+    yield* tree.paths.filter((path) => KERNEL_NAME.test(path)).slice(0, MAX_KERNELS);
+    return;
+  }
   const named = [
     `/boot/vmlinuz-${release}`,
     `/vmlinuz-${release}`,
@@ -50,7 +58,7 @@ export function* kernelPaths(tree: FileTree, release: string): Generator<string>
   yield* named;
   for (const folder of ["/boot", ""]) {
     const files = (tree.list(folder === "" ? "/" : folder) ?? []).filter(
-      ({ name, folder: isFolder }) => !isFolder && /^(vmlinu[xz]|bzImage|kernel)/.test(name),
+      ({ name, folder: isFolder }) => !isFolder && KERNEL_NAME.test(`/${name}`),
     );
     for (const { name } of files.slice(0, MAX_KERNELS)) {
       const path = `${folder}/${name}`;

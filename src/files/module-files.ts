@@ -20,11 +20,13 @@ type Missing = { readonly missing: string };
 /** Paths of the files of each module, by its name. */
 type Index = ReadonlyMap<string, readonly string[]>;
 
-/** Graphics drivers with their debugging symbols come near. */
-const MAX_MODULE = 256 * 2 ** 20;
+/** The largest graphics driver has 30 MB; with its debugging symbols it comes near. */
+const MAX_MODULE = 128 * 2 ** 20;
+/** What is unpacked within AGAIN_MS at most: a hostile guest shall not keep us busy. */
+const MAX_UNPACKED = 512 * 2 ** 20;
 const MAX_INDEX = 32 * 2 ** 20;
 /** Files of one name that are tried. */
-const MAX_TWINS = 8;
+const MAX_TWINS = 4;
 /** So long it is remembered where files lie, and what was not found: the disk may change, or have lagged. */
 const AGAIN_MS = 30_000;
 const MAX_REASONS = 4;
@@ -33,6 +35,7 @@ const MAX_REASONS = 4;
 export class ModuleFinder {
   readonly #sources: ModuleSources;
   readonly #indexes = new Map<string, { readonly index: Index; readonly until: number }>();
+  #unpacked = { bytes: 0, until: 0 };
   readonly #missed = new Map<string, Missing & { readonly until: number }>();
 
   constructor(sources: ModuleSources) {
@@ -57,7 +60,7 @@ export class ModuleFinder {
     const problems: string[] = [];
     for (const tree of this.#trees((problem) => problems.push(problem))) {
       for (const path of this.#index(tree).get(name) ?? []) {
-        const found = readModule(tree, path, buildId);
+        const found = readModule(tree, path, buildId, (bytes) => this.#unpack(bytes));
         if ("bytes" in found) return found;
         reasons.push(`${tree.name}: ${path}: ${found.missing}`);
       }
@@ -67,6 +70,17 @@ export class ModuleFinder {
     return {
       missing: all === "" ? "no file of that name was found" : `no file was found (${all})`,
     };
+  }
+
+  #unpack(packed: Uint8Array): ReturnType<typeof unpackFile> {
+    const now = performance.now();
+    if (now > this.#unpacked.until) this.#unpacked = { bytes: 0, until: now + AGAIN_MS };
+    const left = MAX_UNPACKED - this.#unpacked.bytes;
+    if (left <= 0) return { ok: false, reason: "too much was unpacked for this guest already" };
+    const unpacked = unpackFile(packed, Math.min(left, MAX_MODULE));
+    // What turns out to be damaged costs about as much as if it were not.
+    this.#unpacked.bytes += unpacked.ok ? unpacked.bytes.length : packed.length * 8;
+    return unpacked;
   }
 
   /** What the user named comes first. */
@@ -95,10 +109,15 @@ function pathLists(tree: FileTree, release: string): Iterable<string>[] {
   return folders.map((folder) => modulePaths(tree, folder));
 }
 
-function readModule(tree: FileTree, path: string, buildId: string): ModuleFile | Missing {
+function readModule(
+  tree: FileTree,
+  path: string,
+  buildId: string,
+  unpack: (packed: Uint8Array) => ReturnType<typeof unpackFile>,
+): ModuleFile | Missing {
   const packed = tree.read(path, MAX_MODULE);
   if ("missing" in packed) return packed;
-  const unpacked = unpackFile(packed.bytes, MAX_MODULE);
+  const unpacked = unpack(packed.bytes);
   if (!unpacked.ok) return { missing: unpacked.reason };
   const { bytes } = unpacked;
   const parsed = parseElf(bytes);

@@ -1,8 +1,8 @@
 import { MountNamespaces } from "../linux/mount-namespace.ts";
 import { Mounts } from "../linux/mount.ts";
 import type { Kernel } from "../linux/kernel.ts";
-import { uuidText } from "../formats/ext/superblock.ts";
-import type { ExtFileSystem } from "../formats/ext/file-system.ts";
+import { uuidText } from "../formats/disk/file-system.ts";
+import type { FileSystem } from "../formats/disk/file-system.ts";
 import type { Volume } from "./volumes.ts";
 
 /**
@@ -13,16 +13,16 @@ export function mountedFileSystems(
   kernel: Kernel,
   volumes: readonly Volume[],
   problem: (reason: string) => void,
-): Map<string, ExtFileSystem> {
+): Map<string, FileSystem> {
   const readable = new Map(
     volumes.flatMap(({ fileSystem }) =>
-      fileSystem === undefined ? [] : [[fileSystem.superblock.uuid, fileSystem] as const],
+      fileSystem === undefined ? [] : [[fileSystem.uuid, fileSystem] as const],
     ),
   );
   const budget = kernel.budget();
   const namespaces = new MountNamespaces(kernel);
   const [first] = namespaces.all(budget, problem);
-  const found = new Map<string, ExtFileSystem>();
+  const found = new Map<string, FileSystem>();
   if (first === undefined) return found;
   const mounts = namespaces.mounts(first.address, budget, problem);
   const uuid = kernel.offset("super_block", "s_uuid");

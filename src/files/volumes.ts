@@ -3,7 +3,9 @@ import { DiskSlice } from "../formats/disk/disk-bytes.ts";
 import { readPartitions } from "../formats/disk/partition-table.ts";
 import { volumeKind } from "../formats/disk/volume-kind.ts";
 import type { VolumeKind } from "../formats/disk/volume-kind.ts";
+import type { FileSystem } from "../formats/disk/file-system.ts";
 import { ExtFileSystem } from "../formats/ext/file-system.ts";
+import { XfsFileSystem } from "../formats/xfs/file-system.ts";
 import { logicalVolumes } from "../formats/lvm/volume-group.ts";
 import type { LogicalVolume } from "../formats/lvm/volume-group.ts";
 import type { GuestDisk } from "./guest-disks.ts";
@@ -17,7 +19,7 @@ export type Volume = {
   readonly size: number;
   readonly kind: VolumeKind | undefined;
   /** What it holds, where that can be read. */
-  readonly fileSystem: ExtFileSystem | undefined;
+  readonly fileSystem: FileSystem | undefined;
   /** Why it cannot; undefined where it can, or where there is nothing. */
   readonly unreadable: string | undefined;
 };
@@ -56,7 +58,7 @@ function logicalVolume({ name, bytes, reason }: LogicalVolume): Volume {
 
 function volume(bytes: DiskBytes, name: string, id: string): Volume {
   const kind = volumeKind(bytes);
-  const fileSystem = kind === "ext" ? ExtFileSystem.open(bytes) : undefined;
+  const fileSystem = openFileSystem(bytes, kind);
   const isRead = typeof fileSystem === "object";
   return {
     name,
@@ -67,6 +69,14 @@ function volume(bytes: DiskBytes, name: string, id: string): Volume {
     unreadable:
       isRead || kind === undefined || HARMLESS.has(kind) ? undefined : why(kind, fileSystem),
   };
+}
+
+function openFileSystem(
+  bytes: DiskBytes,
+  kind: VolumeKind | undefined,
+): FileSystem | string | undefined {
+  if (kind === "ext") return ExtFileSystem.open(bytes);
+  return kind === "xfs" ? XfsFileSystem.open(bytes) : undefined;
 }
 
 function why(kind: VolumeKind, reason: string | undefined): string {

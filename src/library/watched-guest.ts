@@ -2,6 +2,8 @@ import { KvmsecError, exitStatus } from "../base/errors.ts";
 import { checks as allChecks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import type { Sweep } from "../checks/sweep.ts";
+import { findKernelFiles } from "../files/kernel-files.ts";
+import type { KernelFiles } from "../files/kernel-files.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { readInfo } from "../views/info.ts";
 import type { Info } from "../views/info.ts";
@@ -24,6 +26,7 @@ export class WatchedGuest implements Disposable {
   /** The decoded kernel, for whoever needs more than the views: symbols, types, memory. */
   readonly kernel: Kernel;
   readonly #guest: Guest;
+  #files: KernelFiles | undefined;
 
   constructor(guest: Guest) {
     this.#guest = guest;
@@ -70,11 +73,15 @@ export class WatchedGuest implements Disposable {
     }
   }
 
-  /** One sweep of the checks with these ids, or of all. */
+  /**
+   * One sweep of the checks with these ids, or of all. The files of the guest's kernel and modules are
+   * looked for at the first, on its disks.
+   */
   check(ids?: readonly string[]): Sweep {
     this.#now();
+    this.#files ??= findKernelFiles(this.#guest);
     const chosen = allChecks.filter(({ id }) => ids?.includes(id) ?? true);
-    return sweep(this.kernel, chosen);
+    return sweep(this.kernel, chosen, this.#files);
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
-import { uuidText } from "../formats/ext/superblock.ts";
+import { uuidText } from "../formats/disk/file-system.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 

@@ -27,10 +27,18 @@ type Checked = {
  */
 const SETTLE = "sync && date > /mnt/.now && sync";
 
+/** Every other block of a file is taken out again, until a tree is needed to tell where the others are. */
+const PUNCHES = Array.from({ length: 600 }, (_, index) => `-c "fpunch ${index * 8192} 4096"`);
+const XFS = `
+  mkfs.xfs -q /dev/vdb && mount /dev/vdb /mnt || exit 1
+  head -c 5000000 /dev/urandom > /mnt/pieces && sync
+  xfs_io ${PUNCHES.join(" ")} /mnt/pieces && sha256sum < /mnt/pieces > /etc/sum
+  umount /mnt`;
+
 /** A volume of three pieces on two disks, filled nearly to its end; and two others. */
 const LVM = `
   lvm() { command lvm "$@" --config 'activation { udev_sync=0 udev_rules=0 } backup { backup=0 archive=0 }'; }
-  lvm pvcreate /dev/vdb /dev/vdc
+  lvm pvcreate -y /dev/vdb /dev/vdc
   lvm vgcreate -s 1M vg-0 /dev/vdb /dev/vdc
   lvm lvcreate -y -Wn -L 12M -n home vg-0 /dev/vdb
   lvm lvcreate -y -Wn -L 4M -n swap vg-0 /dev/vdb
@@ -50,16 +58,16 @@ test("a guest that GRUB booted from its own disk is looked at with the files on 
   using folder = new TemporaryFolder();
   const disks = ["first", "second"].map((name) => {
     const file = folder.file(name, "");
-    truncateSync(file, 48 * 2 ** 20);
+    truncateSync(file, 320 * 2 ** 20);
     return { file, format: "raw" } as const;
   });
   await using guest = await bootTiny({
     kernel,
     fromDisk: true,
     ram: "file",
-    modules: ["ext4", "nf_tables", "dm_mod"],
+    modules: ["ext4", "xfs", "nf_tables", "dm_mod"],
     disks,
-    tools: ["lvm", "mke2fs"],
+    tools: ["lvm", "mke2fs", "mkfs.xfs", "xfs_io"],
   });
   const target = `pid:${guest.pid}`;
   const check = async (...options: string[]) => {
@@ -172,6 +180,16 @@ test("a guest that GRUB booted from its own disk is looked at with the files on 
     assert.equal(refusal(await disk("cat", target, "0.3:/etc/nothing")), "2 KVMSEC_NO_FILE");
     assert.equal(refusal(await disk("ls", target, "0.9:/")), "2 KVMSEC_NO_VOLUME");
     await guest.run("umount /mnt");
+  });
+
+  await t.test("a file in many pieces on XFS is read", async () => {
+    await guest.run(XFS, { timeout: 120_000 });
+    const copy = join(folder.path, "pieces");
+    const words = ["disk", "extract", target, "1:/pieces", "-o", copy];
+    const { status, stderr } = await kvmsec(folder.path, ...words);
+    assert.equal(status, 0, stderr);
+    const sum = createHash("sha256").update(readFileSync(copy)).digest("hex");
+    assert.equal(sum, (await guest.get("/etc/sum")).toString().slice(0, 64));
   });
 
   await t.test("volumes of LVM2 are put together, over two disks", async () => {

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { KvmsecError, exitStatus, systemCode } from "../../base/errors.ts";
 import { GuestVolumes } from "../../files/guest-volumes.ts";
-import { directoryOf } from "../../files/ext-tree.ts";
-import type { DirectoryEntry, FoundFile } from "../../files/ext-tree.ts";
-import type { ExtInode } from "../../formats/ext/inode.ts";
+import { directoryOf } from "../../files/disk-tree.ts";
+import type { DirectoryEntry, FoundFile } from "../../files/disk-tree.ts";
+import type { DiskInode } from "../../formats/disk/file-system.ts";
 import type { Volume } from "../../files/volumes.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { diskOption } from "../file-options.ts";
@@ -69,8 +69,8 @@ function volumeRow(volume: Volume, mounted: GuestVolumes["mounted"]) {
     name,
     size,
     kind: kind ?? null,
-    uuid: fileSystem?.superblock.uuid ?? null,
-    label: fileSystem?.superblock.label ?? null,
+    uuid: fileSystem?.uuid ?? null,
+    label: fileSystem?.label ?? null,
     mountedAt: places.map(([path]) => (path === "" ? "/" : path)),
     unreadable: unreadable ?? null,
   };
@@ -124,7 +124,7 @@ function fileRow({ name, inode }: DirectoryEntry, { fileSystem }: FoundFile) {
 }
 
 /** ISO 8601; a forged inode may have a time beyond what that can say. */
-function timeText({ modified }: ExtInode): string | null {
+function timeText({ modified }: DiskInode): string | null {
   return Math.abs(modified) <= 8.64e15 ? new Date(modified).toISOString() : null;
 }
 

@@ -1,10 +1,5 @@
+import type { DiskEntry } from "../disk/file-system.ts";
 import { u16, u32 } from "../little-endian.ts";
-
-/** A name in a directory. */
-export type ExtEntry = {
-  readonly name: string;
-  readonly inode: number;
-};
 
 const HEADER = 8;
 
@@ -16,7 +11,7 @@ const HEADER = 8;
 export function* directoryEntries(
   block: Uint8Array,
   hasFileTypes: boolean,
-): Generator<ExtEntry, boolean> {
+): Generator<DiskEntry, boolean> {
   for (let at = 0; at + HEADER <= block.length;) {
     const length = entryLength(u16(block, at + 4), block.length);
     const nameLength = hasFileTypes ? block[at + 6] : u16(block, at + 6);

@@ -2,10 +2,10 @@ import { continueCrc32c } from "../crc32c.ts";
 import { CachedDisk } from "../disk/block-cache.ts";
 import { diskBytes } from "../disk/disk-bytes.ts";
 import type { DiskBytes } from "../disk/disk-bytes.ts";
+import type { DiskEntry, DiskPiece, FileSystem, Problem } from "../disk/file-system.ts";
 import { u16, u32 } from "../little-endian.ts";
 import { blockRuns } from "./block-map.ts";
 import { directoryEntries } from "./directory.ts";
-import type { ExtEntry } from "./directory.ts";
 import { inlineData } from "./inline-data.ts";
 import { BASE_SIZE, InodeFlag, MAP_SIZE, decodeInode } from "./inode.ts";
 import type { ExtInode } from "./inode.ts";
@@ -18,19 +18,8 @@ import {
 } from "./superblock.ts";
 import type { ExtSuperblock } from "./superblock.ts";
 
-/**
- * A stretch of a file's content. Without bytes it reads as zeros: a hole, or room that was given to
- * the file and not written yet.
- */
-export type ExtPiece = {
-  readonly offset: number;
-  readonly length: number;
-  readonly bytes: Uint8Array | "hole" | "unwritten";
-};
-
-type Problem = (reason: string) => void;
-
-export const ROOT_INODE = 2;
+/** EXT4_ROOT_INO. */
+const ROOT_INODE = 2;
 const CACHE_BLOCK = 4096;
 const CACHE_BLOCKS = 2048;
 const MAX_DIRECTORY = 64 * 2 ** 20;
@@ -43,7 +32,8 @@ const MAX_LINK = 4096;
  * What its journal holds and has not been put in place is not seen. Nothing throws: everything in
  * it may be damaged, or be written at this moment.
  */
-export class ExtFileSystem {
+export class ExtFileSystem implements FileSystem {
+  readonly root = ROOT_INODE;
   readonly superblock: ExtSuperblock;
   readonly #volume: DiskBytes;
   readonly #metadata: CachedDisk;
@@ -57,6 +47,14 @@ export class ExtFileSystem {
     if (from !== undefined) {
       this.#seed = "seed" in from ? from.seed : continueCrc32c(0xffffffff, from.uuid);
     }
+  }
+
+  get uuid(): string {
+    return this.superblock.uuid;
+  }
+
+  get label(): string {
+    return this.superblock.label;
   }
 
   /** A reason where the volume holds none that can be read. */
@@ -78,7 +76,7 @@ export class ExtFileSystem {
   }
 
   /** What a directory holds, `.` and `..` included. */
-  *entries(directory: ExtInode, problem: Problem): Generator<ExtEntry> {
+  *entries(directory: ExtInode, problem: Problem): Generator<DiskEntry> {
     if ((directory.flags & InodeFlag.ENCRYPT) !== 0) return problem("its names are encrypted");
     const hasTypes = (this.superblock.incompatible & Incompatible.FILETYPE) !== 0;
     for (const block of this.#directoryBlocks(directory, problem)) {
@@ -92,7 +90,7 @@ export class ExtFileSystem {
    * The content of a file from its first byte to its last. Ends early, with `problem` told, where
    * the rest cannot be read.
    */
-  *pieces(inode: ExtInode, problem: Problem): Generator<ExtPiece> {
+  *pieces(inode: ExtInode, problem: Problem): Generator<DiskPiece> {
     if ((inode.flags & InodeFlag.ENCRYPT) !== 0) return problem("its content is encrypted");
     if (!Number.isSafeInteger(inode.size)) return problem("its size is impossible");
     if ((inode.flags & InodeFlag.INLINE_DATA) !== 0) {

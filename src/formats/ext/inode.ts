@@ -1,22 +1,13 @@
+import { inodeType } from "../disk/file-system.ts";
+import type { DiskInode } from "../disk/file-system.ts";
 import { u16, u32 } from "../little-endian.ts";
 
 /** A file of an ext file system, as its inode tells (struct ext4_inode, fs/ext4/ext4.h). */
-export type ExtInode = {
-  readonly number: number;
-  /** Type and permissions, as st_mode. */
-  readonly mode: number;
-  readonly type: "file" | "directory" | "symlink" | "other";
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly links: number;
-  /** Of the last change of its content, in ms since 1970. */
-  readonly modified: number;
+export type ExtInode = DiskInode & {
   readonly flags: number;
   /** In units of 512 bytes or of the block size: zero or not is all that is asked. */
   readonly blocks: number;
   readonly hasAttributeBlock: boolean;
-  readonly generation: number;
   /** i_block: the map of its blocks, or what is kept instead; a view. */
   readonly map: Uint8Array;
   /** All of it. */
@@ -30,13 +21,6 @@ export const InodeFlag = {
   INLINE_DATA: 0x10000000,
 } as const;
 
-/** S_IFMT and its values (include/uapi/linux/stat.h). */
-const TYPE_MASK = 0xf000;
-const TYPES = new Map<number, ExtInode["type"]>([
-  [0x4000, "directory"],
-  [0x8000, "file"],
-  [0xa000, "symlink"],
-]);
 const MAP = 0x28;
 export const MAP_SIZE = 60;
 export const BASE_SIZE = 128;
@@ -49,7 +33,7 @@ export function decodeInode(number: number, bytes: Uint8Array): ExtInode | undef
   return {
     number,
     mode,
-    type: TYPES.get(mode & TYPE_MASK) ?? "other",
+    type: inodeType(mode),
     uid: u16(bytes, 2) + u16(bytes, 0x78) * 2 ** 16,
     gid: u16(bytes, 0x18) + u16(bytes, 0x7a) * 2 ** 16,
     size: u32(bytes, 4) + u32(bytes, 0x6c) * 2 ** 32,

@@ -1,5 +1,6 @@
 import { diskBytes } from "../disk/disk-bytes.ts";
 import type { DiskBytes } from "../disk/disk-bytes.ts";
+import { uuidText } from "../disk/file-system.ts";
 import { text, u16, u32 } from "../little-endian.ts";
 
 /** The head of an ext2, ext3 or ext4 file system (struct ext4_super_block, fs/ext4/ext4.h). */
@@ -106,10 +107,4 @@ function isPossible(head: ExtSuperblock): boolean {
     descriptorSize <= blockSize &&
     head.firstDataBlock <= 1
   );
-}
-
-/** Sixteen bytes as blkid and the kernel write them. */
-export function uuidText(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes).toString("hex");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -24,5 +24,6 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "grub-common", path: "/usr/bin/grub-mkimage" },
   { package: "fdisk", path: "/usr/sbin/sfdisk" },
   { package: "lvm2", path: "/usr/sbin/lvm" },
+  { package: "xfsprogs", path: "/usr/sbin/mkfs.xfs" },
   { package: "zstd", path: "/usr/bin/zstd" },
 ];

@@ -1,29 +1,28 @@
-import { ROOT_INODE } from "../formats/ext/file-system.ts";
-import type { ExtFileSystem } from "../formats/ext/file-system.ts";
-import type { ExtInode } from "../formats/ext/inode.ts";
+import type { FileSystem } from "../formats/disk/file-system.ts";
+import type { DiskInode } from "../formats/disk/file-system.ts";
 import { NO_FILE } from "./file-tree.ts";
 import type { FileBytes, FileEntry, FileTree } from "./file-tree.ts";
 
 /** A file, and the file system that it is on. */
-export type FoundFile = { readonly fileSystem: ExtFileSystem; readonly inode: ExtInode };
+export type FoundFile = { readonly fileSystem: FileSystem; readonly inode: DiskInode };
 
 /** MAXSYMLINKS (include/linux/namei.h). */
 const MAX_LINKS = 40;
 const MAX_COMPONENTS = 2048;
-const MAX_ENTRIES = 1_000_000;
+const MAX_ENTRIES = 200_000;
 
-/** Files under paths of an ext file system, or of several that are mounted upon one another. */
-export class ExtTree implements FileTree {
+/** Files under paths of a file system, or of several that are mounted upon one another. */
+export class DiskTree implements FileTree {
   readonly name: string;
   /** That of the root. */
-  readonly fileSystem: ExtFileSystem;
-  readonly #mounts: ReadonlyMap<string, ExtFileSystem>;
+  readonly fileSystem: FileSystem;
+  readonly #mounts: ReadonlyMap<string, FileSystem>;
 
   /** `mounts`: what is mounted upon it, by the path where it is seen. */
   constructor(
     name: string,
-    fileSystem: ExtFileSystem,
-    mounts: ReadonlyMap<string, ExtFileSystem> = new Map(),
+    fileSystem: FileSystem,
+    mounts: ReadonlyMap<string, FileSystem> = new Map(),
   ) {
     this.name = name;
     this.fileSystem = fileSystem;
@@ -87,12 +86,12 @@ export class ExtTree implements FileTree {
   }
 }
 
-function rootOf(fileSystem: ExtFileSystem | undefined): FoundFile | undefined {
-  const inode = fileSystem?.inode(ROOT_INODE);
+function rootOf(fileSystem: FileSystem | undefined): FoundFile | undefined {
+  const inode = fileSystem?.inode(fileSystem.root);
   return fileSystem && inode && { fileSystem, inode };
 }
 
-export type DirectoryEntry = { readonly name: string; readonly inode: ExtInode | undefined };
+export type DirectoryEntry = { readonly name: string; readonly inode: DiskInode | undefined };
 
 /** What a directory holds, without `.` and `..`; an inode that cannot be read is undefined. */
 export function directoryOf(
