@@ -8,6 +8,8 @@ import { ProcessDecoder } from "../../src/linux/process.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
 import { findKernelFiles } from "../../src/files/kernel-files.ts";
+import type { KernelFiles } from "../../src/files/kernel-files.ts";
+import { moduleFolder } from "../vm/harness/guest-modules.ts";
 import type { Guest } from "../vm/harness/guest.ts";
 import { timeMs } from "./measure.ts";
 import type { Figure } from "./measure.ts";
@@ -54,10 +56,16 @@ function resident(looks: readonly Look[]): number {
   return Math.max(...looks.map(({ rss }) => rss)) / MIB;
 }
 
+/** The files of the guest's kernel and modules: what they are compared with is part of a sweep. */
+async function filesOf({ options }: Guest, attached: Attached): Promise<KernelFiles> {
+  const modulesDir = await moduleFolder(options);
+  return findKernelFiles(attached, { kernelFile: options.kernel.vmlinuz, modulesDir });
+}
+
 /** A warm sweep of 1,000 processes, whole and what the dearest checks have of it. */
 export async function sweepOfMany(guest: Guest): Promise<Figure[]> {
   using attached = await attach(`pid:${guest.pid}`);
-  const host = findKernelFiles(attached, { kernelFile: guest.options.kernel.vmlinuz });
+  const host = await filesOf(guest, attached);
   await populate(guest, attached, 1000);
   const shares = new Map<string, number>();
   const whole = timeMs(
@@ -145,7 +153,7 @@ export function wholeCommand(guest: Guest, runs: number): Figure[] {
 /** A warm sweep with the kernel file, whole and by check. */
 export async function sweeps(guest: Guest): Promise<Figure[]> {
   using attached = await attach(`pid:${guest.pid}`);
-  const host = findKernelFiles(attached, { kernelFile: guest.options.kernel.vmlinuz });
+  const host = await filesOf(guest, attached);
   const whole = timeMs(() => void sweep(attached.kernel, checks, host), 20, 20);
   const figures: Figure[] = [{ name: "warm sweep", value: whole, unit: "ms", goal: 100 }];
   for (const check of checks) {
