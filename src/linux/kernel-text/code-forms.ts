@@ -211,7 +211,7 @@ export class CodeForms {
     const address = from.start + at;
     const { length, opcode, map } = instruction;
     if (instruction.relativeSize === 0) {
-      const hook = hookForm(this.#kernel, code, at, address, instruction);
+      const hook = hookForm(this.#kernel.space, code, at, address, instruction);
       if (hook === undefined || !scene.traced(from.start)) return undefined;
       return { address, ...hook, sure: true };
     }

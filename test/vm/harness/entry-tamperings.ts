@@ -23,6 +23,15 @@ export const entryTamperings: readonly CodeTampering[] = [
     says: /Entry 16 of processor 0/,
   },
   {
+    title: "the code that wakes processors",
+    check: "kernel-text",
+    tamper: (kernel, editor) => {
+      const start = kernel.space.pointer(kernel.requireSymbol("real_mode_header"));
+      return editor.writeHex(start + 0x1100, "0f05c3");
+    },
+    says: /Code that wakes processors was changed/,
+  },
+  {
     title: "an interrupt stack elsewhere",
     check: "gdt",
     tamper: (kernel, editor) => {
