@@ -1,31 +1,12 @@
-import type { GuestVirtual } from "../base/address.ts";
-import { directSystemCalls, isSystemCall } from "../arch/x86/raw-code.ts";
-import { elfParts, isElfProgram, wantsExecutableStack } from "../formats/elf-program.ts";
-import { areaContent } from "../linux/area-content.ts";
-import type { AreaPiece } from "../linux/area-content.ts";
-import type { ExecutableArea } from "../linux/executable-areas.ts";
-import { PageCache } from "../linux/page-cache.ts";
-import { Tasks } from "../linux/task.ts";
-import { UserRegisterReader } from "../linux/user-registers.ts";
-import type { Check, CheckContext } from "./check.ts";
-import { explainingRuntime } from "./code-runtimes.ts";
-import type { Json, Report } from "./finding.ts";
-import { executableMemory, mappedFiles } from "./memory-facts.ts";
+import type { Kernel } from "../linux/kernel.ts";
+import type { Check } from "./check.ts";
+import { SuspectFinder } from "./code-suspects.ts";
+import type { Sign, Suspect } from "./code-suspects.ts";
+import type { Report } from "./finding.ts";
+import { executableMemory } from "./memory-facts.ts";
 import type { ProcessMemory } from "./memory-facts.ts";
-import { isVolatilePath } from "./paths.ts";
 
-const PAGE = 4096;
-/** Of each area; code that somebody put there lies at its beginning, or wherever a thread waits. */
-const MOST_CONTENT = 4 * 2 ** 20;
-/** How far before its code a program's headers lie, when it was loaded by hand. */
-const HEADERS_BEFORE = 2 ** 18;
-const MOST_CALLS = 8;
 const MOST_AREAS = 8;
-const SHOWN_BYTES = 32;
-/** Bit of `task_struct.personality` (include/uapi/linux/personality.h). */
-const READ_IMPLIES_EXEC = 0x40_0000;
-/** Files that exist in memory only; what a disk cannot show. */
-const MEMORY_FILE = /^\/(memfd:|dev\/zero|dev\/shm\/|SYSV|anon_hugepage)/;
 
 /** No process executes memory that belongs to no file, but what its own runtime compiled. */
 export const injectedCode: Check = {
@@ -40,29 +21,13 @@ export const injectedCode: Check = {
   run(context) {
     const { rows, problems } = context.facts.get(executableMemory);
     for (const problem of problems) context.unseen(problem);
-    const examiner = new Examiner(context);
+    const finder = new SuspectFinder(context);
     for (const memory of rows) {
-      const report = examiner.examine(memory);
-      if (report !== undefined) context.report(report);
+      const suspects = finder.suspects(memory);
+      if (suspects.length > 0) context.report(report(context.kernel, memory, suspects));
     }
     context.cover(rows.length);
   },
-};
-
-type Sign =
-  | "program-image"
-  | "waits-inside"
-  | "system-calls"
-  | "memory-library"
-  | "heap"
-  | "stack"
-  | "unexplained";
-
-type Suspect = {
-  readonly area: ExecutableArea;
-  readonly path: string | undefined;
-  readonly signs: readonly Sign[];
-  readonly evidence: Readonly<Record<string, Json>>;
 };
 
 const WORDS: Readonly<Record<Sign, string>> = {
@@ -81,207 +46,31 @@ const STRONG: ReadonlySet<Sign> = new Set([
   "memory-library",
 ]);
 
-class Examiner {
-  readonly #context: CheckContext;
-  readonly #tasks: Tasks;
-  readonly #registers: UserRegisterReader;
-  readonly #cache: PageCache;
-  readonly #personality: (task: GuestVirtual) => number;
-  readonly #brk: (mm: GuestVirtual) => number;
-  readonly #startBrk: (mm: GuestVirtual) => number;
-
-  constructor(context: CheckContext) {
-    const { kernel } = context;
-    this.#context = context;
-    this.#tasks = new Tasks(kernel);
-    this.#registers = new UserRegisterReader(kernel);
-    this.#cache = new PageCache(kernel);
-    this.#personality = kernel.reader("task_struct", "personality");
-    this.#brk = kernel.reader("mm_struct", "brk");
-    this.#startBrk = kernel.reader("mm_struct", "start_brk");
-  }
-
-  examine(memory: ProcessMemory): Report | undefined {
-    const doubtful = memory.areas.filter((area) => this.#isDoubtful(memory, area));
-    if (doubtful.length === 0) return undefined;
-    const suspects = doubtful
-      .map((area) => this.#suspect(memory, area))
-      .filter(({ signs }) => signs.length > 0);
-    return suspects.length === 0 ? undefined : this.#report(memory, suspects);
-  }
-
-  /** Of no file, or of one in memory that is not the program itself (vanished-program tells that). */
-  #isDoubtful({ process }: ProcessMemory, area: ExecutableArea): boolean {
-    if (area.special) return false;
-    if (area.file === 0) return true;
-    const path = this.#path(area);
-    return path !== undefined && MEMORY_FILE.test(path) && path !== process.exe;
-  }
-
-  #path({ file }: ExecutableArea): string | undefined {
-    return file === 0 ? undefined : this.#context.facts.get(mappedFiles).of(file)?.path;
-  }
-
-  #suspect(memory: ProcessMemory, area: ExecutableArea): Suspect {
-    const { kernel } = this.#context;
-    const { pieces } = areaContent(kernel, memory.tables, area, MOST_CONTENT, kernel.budget());
-    const path = this.#path(area);
-    const waiting = this.#waitingThread(memory, area, pieces);
-    const calls = pieces.flatMap(({ address, bytes }) =>
-      directSystemCalls(bytes, MOST_CALLS).map((offset) => address + offset),
-    );
-    const image = path === undefined ? this.#programImage(memory, area, pieces) : undefined;
-    const strong: Sign[] = [
-      ...(image === undefined ? [] : (["program-image"] as const)),
-      ...(waiting === undefined ? [] : (["waits-inside"] as const)),
-      ...(calls.length === 0 ? [] : (["system-calls"] as const)),
-      ...(path !== undefined && this.#isLibrary(area) ? (["memory-library"] as const) : []),
-    ];
-    const at = image?.address ?? calls[0] ?? waiting ?? pieces[0]?.address;
-    return {
-      area,
-      path,
-      signs: [...strong, ...this.#weakSigns(memory, area)],
-      evidence: {
-        ...(waiting === undefined ? {} : { waitsAt: hex(waiting) }),
-        ...(calls.length === 0 ? {} : { systemCallsAt: calls.slice(0, MOST_CALLS).map(hex) }),
-        ...(at === undefined
-          ? {}
-          : { at: hex(at), bytes: bytesAt(image === undefined ? pieces : [image], at) }),
-      },
-    };
-  }
-
-  /** Where a program begins: in the area, or in plain memory right before it, as its headers may. */
-  #programImage(
-    { tables }: ProcessMemory,
-    area: ExecutableArea,
-    pieces: readonly AreaPiece[],
-  ): AreaPiece | undefined {
-    const { kernel } = this.#context;
-    const { frames } = this.#cache;
-    const before = { start: Math.max(0, area.start - HEADERS_BEFORE), end: area.start };
-    const own = areaContent(
-      kernel,
-      tables,
-      before,
-      HEADERS_BEFORE,
-      kernel.budget(),
-      (physical) => frames.isAnonymous(physical) === true,
-    );
-    return programStart(pieces) ?? programStart(own.pieces.filter(endsAt(area.start)));
-  }
-
-  /** Where a thread of the process will go on, if that is in the area and behind a system call. */
-  #waitingThread(
-    { process }: ProcessMemory,
-    area: ExecutableArea,
-    pieces: readonly AreaPiece[],
-  ): number | undefined {
-    const { kernel } = this.#context;
-    const threads =
-      process.threads > 1 ? this.#tasks.threads(process.task, kernel.budget()) : [process.task];
-    for (const thread of threads) {
-      const ip = this.#registers.of(thread)?.ip ?? 0;
-      if (ip <= area.start || ip > area.end) continue;
-      const piece = pieces.find(
-        ({ address, bytes }) => ip - 2 >= address && ip <= address + bytes.length,
-      );
-      const before = piece?.bytes.subarray(ip - 2 - piece.address, ip - piece.address);
-      if (before !== undefined && isSystemCall(before)) return ip;
-    }
-    return undefined;
-  }
-
-  /** A private mapping of a file in memory that begins as a library does. */
-  #isLibrary({ file, shared }: ExecutableArea): boolean {
-    const head = shared ? undefined : this.#firstPage(file);
-    return head !== undefined && isElfProgram(head);
-  }
-
-  #firstPage(file: GuestVirtual): Uint8Array | undefined {
-    const mapped = this.#context.facts.get(mappedFiles).of(file);
-    const physical = mapped === undefined ? 0 : this.#cache.pageAt(mapped.mapping, 0);
-    return physical > 0 ? this.#context.kernel.memory.bytes(physical, PAGE) : undefined;
-  }
-
-  #weakSigns(memory: ProcessMemory, area: ExecutableArea): Sign[] {
-    if ((this.#personality(memory.process.task) & READ_IMPLIES_EXEC) !== 0) return [];
-    const bytes = area.end - area.start;
-    if (explainingRuntime(this.#paths(memory), bytes) !== undefined) return [];
-    const { mm } = memory;
-    const isHeap = area.file === 0 && area.start < this.#brk(mm) && area.end > this.#startBrk(mm);
-    if (isHeap) return ["heap"];
-    // Trampolines of nested functions: stacks of threads are plain memory.
-    if (area.file === 0 && this.#wantsExecutableStack(memory)) return [];
-    return area.growsDown ? ["stack"] : ["unexplained"];
-  }
-
-  *#paths({ areas }: ProcessMemory): Generator<string> {
-    for (const area of areas) {
-      const path = this.#path(area);
-      if (path !== undefined) yield path;
-    }
-  }
-
-  #wantsExecutableStack({ areas }: ProcessMemory): boolean {
-    return areas.some((area) => {
-      const path = this.#path(area);
-      if (path === undefined || isVolatilePath(path)) return false;
-      const head = this.#firstPage(area.file);
-      return head !== undefined && wantsExecutableStack(elfParts(head) ?? []);
-    });
-  }
-
-  #report({ process }: ProcessMemory, suspects: readonly Suspect[]): Report {
-    const { kernel } = this.#context;
-    const { pid, comm, exe, uid, argv, task } = process;
-    const signs = [...new Set(suspects.flatMap((suspect) => suspect.signs))];
-    const strong = signs.filter((sign) => STRONG.has(sign));
-    const isWeak = strong.length === 0 && signs.every((sign) => sign === "unexplained");
-    const says = (strong.length > 0 ? strong : signs).map((sign) => WORDS[sign]).join(", ");
-    return {
-      severity: strong.length > 0 ? "high" : isWeak ? "low" : "medium",
-      confidence: strong.length > 1 ? "high" : isWeak ? "low" : "medium",
-      title: `Process ${pid} (${comm}) can execute memory that belongs to no file on a disk: ${says}.`,
-      subject: { pid, task: kernel.format(task) },
-      evidence: {
-        signs,
-        exe: exe ?? null,
-        uid,
-        argv: argv ?? null,
-        areas: suspects.slice(0, MOST_AREAS).map(({ area, path, signs: own, evidence }) => ({
-          range: `${hex(area.start)}-${hex(area.end)}`,
-          permissions: `${area.writable ? "rwx" : "r-x"}${area.shared ? "s" : "p"}`,
-          file: path ?? null,
-          signs: own,
-          ...evidence,
-        })),
-      },
-    };
-  }
-}
-
-function endsAt(address: number): (piece: AreaPiece) => boolean {
-  return (piece) => piece.address + piece.bytes.length === address;
-}
-
-/** Where a page begins a program. */
-function programStart(pieces: readonly AreaPiece[]): AreaPiece | undefined {
-  for (const { address, bytes } of pieces) {
-    for (let at = 0; at < bytes.length; at += PAGE) {
-      const page = bytes.subarray(at, at + PAGE);
-      if (isElfProgram(page)) return { address: address + at, bytes: page };
-    }
-  }
-  return undefined;
-}
-
-function bytesAt(pieces: readonly AreaPiece[], at: number): string {
-  const piece = pieces.find(({ address, bytes }) => at >= address && at < address + bytes.length);
-  if (piece === undefined) return "";
-  const offset = at - piece.address;
-  return Buffer.from(piece.bytes.subarray(offset, offset + SHOWN_BYTES)).toString("hex");
+function report(kernel: Kernel, { process }: ProcessMemory, suspects: readonly Suspect[]): Report {
+  const { pid, comm, exe, uid, argv, task } = process;
+  const signs = [...new Set(suspects.flatMap((suspect) => suspect.signs))];
+  const strong = signs.filter((sign) => STRONG.has(sign));
+  const isWeak = strong.length === 0 && signs.every((sign) => sign === "unexplained");
+  const says = (strong.length > 0 ? strong : signs).map((sign) => WORDS[sign]).join(", ");
+  return {
+    severity: strong.length > 0 ? "high" : isWeak ? "low" : "medium",
+    confidence: strong.length > 1 ? "high" : isWeak ? "low" : "medium",
+    title: `Process ${pid} (${comm}) can execute memory that belongs to no file on a disk: ${says}.`,
+    subject: { pid, task: kernel.format(task) },
+    evidence: {
+      signs,
+      exe: exe ?? null,
+      uid,
+      argv: argv ?? null,
+      areas: suspects.slice(0, MOST_AREAS).map(({ area, path, signs: own, evidence }) => ({
+        range: `${hex(area.start)}-${hex(area.end)}`,
+        permissions: `${area.writable ? "rwx" : "r-x"}${area.shared ? "s" : "p"}`,
+        file: path ?? null,
+        signs: own,
+        ...evidence,
+      })),
+    },
+  };
 }
 
 function hex(address: number): string {
