@@ -40,6 +40,7 @@ import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
 import { socketFilters } from "./socket-filters.ts";
 import { softirqs } from "./softirqs.ts";
+import { stoppedGuard } from "./stopped-guard.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
 import { taintAndLockdown } from "./taint-and-lockdown.ts";
@@ -102,6 +103,7 @@ export const checks: readonly Check[] = [
   ptraceAttachments,
   disguisedProcess,
   coveredProcesses,
+  stoppedGuard,
   shellOnSocket,
   netfilter,
   packetHandlers,

@@ -1,6 +1,6 @@
 import type { GuestVirtual } from "../../../src/base/address.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
-import { startIntruder } from "./intruder.ts";
+import { startIntruder, stayAs } from "./intruder.ts";
 import { inOrder } from "./process-plant.ts";
 import type { ProcessPlant } from "./process-plant.ts";
 import type { RamEditor } from "./ram-editor.ts";
@@ -9,7 +9,7 @@ import type { RamEditor } from "./ram-editor.ts";
 const LINKS = ["tasks", "cg_list", "sibling"];
 const PIDTYPE_TGID = 1;
 
-/** Processes that no list of the kernel's leads to any more. */
+/** Processes that no list of the kernel's leads to any more, and guards that do nothing. */
 export const hiddenPlants: readonly ProcessPlant[] = [
   {
     title: "a process taken out of every list of processes at once",
@@ -26,6 +26,19 @@ export const hiddenPlants: readonly ProcessPlant[] = [
         editor.writePointer(head, 0),
       ];
       return inOrder(...undo.toReversed(), end, last.end);
+    },
+  },
+  {
+    title: "a daemon that keeps logs, held by a stop signal",
+    check: "stopped-guard",
+    says: /"high".*rsyslogd guards this system no more/,
+    plant: async ({ guest }) => {
+      await guest.run("cp /usr/sbin/intruder /usr/sbin/rsyslogd");
+      const { pid, end } = await stayAs(guest, "exec /usr/sbin/rsyslogd");
+      await guest.run(
+        `kill -STOP ${pid}; until grep -q "^State:.T" /proc/${pid}/status; do sleep 0.1; done`,
+      );
+      return inOrder(end, () => guest.run("rm /usr/sbin/rsyslogd"));
     },
   },
 ];

@@ -23,6 +23,7 @@ const IDS = new Set([
   "disguised-process",
   "covered-processes",
   "unlisted-process",
+  "stopped-guard",
 ]);
 
 /** Every tampering with user processes on one kernel: silent before, found twice, gone after. */
