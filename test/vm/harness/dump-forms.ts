@@ -92,12 +92,18 @@ function inBlocks(
     const [, ...emptyBody] = form(0, new Uint8Array(step));
     const fd = openSync(path, "w");
     try {
+      let at = 0;
       for (const [start, length] of memory.ranges.flatMap((range) => [...steps(range, step)])) {
         const bytes = copy.bytes(start, length);
         const empty = length === step && isZero(bytes);
         const parts = empty ? [header(start, length), ...emptyBody] : form(start, bytes);
-        for (const part of parts) writeSync(fd, part);
+        for (const part of parts) {
+          // What is zero stays a hole.
+          if (!isZero(part)) writeSync(fd, part, 0, part.length, at);
+          at += part.length;
+        }
       }
+      ftruncateSync(fd, at);
     } finally {
       closeSync(fd);
     }
