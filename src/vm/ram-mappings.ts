@@ -11,11 +11,12 @@ export function matchMappings(
   maps: readonly HostMapping[],
 ): ReadonlyMap<RamPart, HostMapping> | undefined {
   const found = new Map<RamPart, HostMapping>();
-  const free = new Set(maps.filter(({ permissions }) => permissions.startsWith("rw")));
+  // What can be executed is code that QEMU's emulator made; its buffers are large and guarded too.
+  const free = new Set(maps.filter(({ permissions }) => permissions.startsWith("rw-")));
   for (const part of made.toSorted((a, b) => rank(b) - rank(a))) {
     const candidates = [...free]
       .filter(({ size }) => size >= part.size)
-      .toSorted((a, b) => (a.start < b.start ? 1 : -1));
+      .toSorted((a, b) => rest(a, part) - rest(b, part) || (a.start < b.start ? 1 : -1));
     const mapping = choose(part, candidates, maps);
     if (mapping === undefined) return undefined;
     free.delete(mapping);
@@ -27,6 +28,11 @@ export function matchMappings(
 /** What QEMU told comes first; then the large ones, since their mappings would hold a small part too. */
 function rank({ hostAddress, size }: RamPart): number {
   return hostAddress === undefined ? size : Number.POSITIVE_INFINITY;
+}
+
+/** A mapping of the very size comes first; one that the host merged with a neighbour is larger. */
+function rest({ size }: HostMapping, part: RamPart): number {
+  return size === part.size ? 0 : 1;
 }
 
 function choose(

@@ -102,3 +102,16 @@ test("mappings of the same form go by the order in which they were made, downwar
   );
   assert.equal(matchMappings(parts ?? [], maps.slice(1)), undefined);
 });
+
+test("what the emulator made to be executed is no memory of the guest", () => {
+  const parts = partsOf("-M q35 -m 256M");
+  const maps = parseMaps(`
+7f0000000000-7f0010000000 rw-p 00000000 00:00 0
+7f0010000000-7f0010001000 ---p 00000000 00:00 0
+7f0020000000-7f0060000000 rwxp 00000000 00:00 0
+7f0060000000-7f0060001000 ---p 00000000 00:00 0
+7f0070000000-7f00b0000000 rw-p 00000000 00:00 0
+7f00b0000000-7f00b0001000 ---p 00000000 00:00 0`);
+  const [part] = parts ?? [];
+  assert.equal(matchMappings([part], maps)?.get(part)?.start, 0x7f0000000000n);
+});
