@@ -28,22 +28,30 @@ export type Columns<Row, Options> = (options: Options) => readonly Column<Row>[]
 export type ViewOptions = DumpFlags & {
   readonly json?: boolean;
   readonly watch?: number;
+  readonly follow?: boolean;
   readonly types?: string;
   /** What follows the target, for a view whose command takes more arguments. */
   readonly words?: readonly string[];
 };
 
+/** Shows what comes, until stopped; returns how much could not be seen. */
+export type Follow<Options> = (io: CommandIo, guest: Guest, options: Options) => Promise<number>;
+
 /**
  * Gives a command the arguments that every view has, and its action. A variadic argument that is
- * added after this becomes the option `words`.
+ * added after this becomes the option `words`. With `follow` it has that option too.
  */
 export function defineView<Row, Options extends ViewOptions>(
   command: Command,
   io: CommandIo,
   view: View<Row, Options>,
   columns: Columns<Row, Options>,
+  follow?: Follow<Options>,
 ): void {
   targetArgument(command);
+  if (follow !== undefined) {
+    command.option("-f, --follow", "go on telling what comes, until stopped");
+  }
   command
     .option("--json", "one JSON document, or one object a line with --watch")
     .addOption(watchOption())
@@ -51,10 +59,13 @@ export function defineView<Row, Options extends ViewOptions>(
       const words = command.processedArgs[1] as readonly string[] | undefined;
       const options: Options = { ...command.opts<Options>(), ...(words && { words }) };
       using guest = await attachWith(target, options);
+      const show = { view, columns, guest, options };
       const problems =
-        options.watch === undefined
-          ? await showOnce(io, { view, columns, guest, options })
-          : await showAgain(io, { view, columns, guest, options }, options.watch);
+        options.follow === true && follow !== undefined
+          ? await follow(io, guest, options)
+          : options.watch === undefined
+            ? await showOnce(io, show)
+            : await showAgain(io, show, options.watch);
       io.exit(problems === 0 ? exitStatus.clean : exitStatus.partial);
     });
 }

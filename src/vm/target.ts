@@ -22,7 +22,7 @@ export function findTarget(text: string): Target {
     case "qmp":
       return { kind: "qemu", text, qemu: byQmpSocket(rest) };
     case "libvirt":
-      return { kind: "qemu", text, qemu: byName(rest, "libvirt domain") };
+      return { kind: "qemu", text, qemu: byDomain(rest) };
     default:
       return { kind: "qemu", text, qemu: byName(text, "guest") };
   }
@@ -45,6 +45,17 @@ function byQmpSocket(path: string): QemuProcess {
     `No running QEMU serves QMP at ${path}.`,
     path,
   );
+}
+
+/** By its name or its UUID, as virsh takes it; libvirt gives QEMU both. No libvirt is asked. */
+function byDomain(domain: string): QemuProcess {
+  const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(domain);
+  const found = isUuid
+    ? listQemuProcesses().filter(
+        (qemu) => qemu.arguments.uuid?.toLowerCase() === domain.toLowerCase(),
+      )
+    : [];
+  return found.length > 0 ? theOnly(found, "", domain) : byName(domain, "libvirt domain");
 }
 
 function byName(name: string, what: string): QemuProcess {
