@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { test } from "node:test";
+import { findKallsyms } from "../../src/formats/kallsyms.ts";
 import { openKernel } from "../../src/linux/discovery/open-kernel.ts";
 import type { Kernel } from "../../src/linux/kernel.ts";
 import { attach } from "../../src/vm/guest.ts";
@@ -8,8 +9,10 @@ import { TemporaryFolder } from "../fixtures/temporary.ts";
 import { kernel } from "./harness/debian-kernel.ts";
 import { bootTiny } from "./harness/guest.ts";
 import type { Guest } from "./harness/guest.ts";
+import { RamEditor } from "./harness/ram-editor.ts";
 
 const MIB_2 = 0x20_0000;
+const LIED_ABOUT = ["sys_call_table", "modules", "tcp_hashinfo"];
 /** Present, writable, accessed, dirty, large (Intel SDM 3, table 4-17); the same for a table. */
 const LARGE = 0xe3n;
 const TABLE = 0x63n;
@@ -113,4 +116,59 @@ test("forged hints and a forged kernel do not lead astray", async (t) => {
       assert.deepEqual(found.kernel.warnings, []);
     }
   });
+
+  await t.test(
+    "a table of symbols that lies, inside the image: passed over, or refused",
+    async () => {
+      using editor = new RamEditor(guest, real.kernel);
+      const copy = forgeSymbols(real.kernel, editor);
+      const found = openKernel(real.memory);
+      for (const name of ["sys_call_table", "init_task", "modules"]) {
+        assert.equal(found.symbol(name), real.kernel.symbol(name), name);
+      }
+      // One that lies about what is constant too is as good as the kernel's: neither is believed,
+      // and the other image is not shown in its place either.
+      copy.claimRodata();
+      assert.match(openKernel(real.memory).warnings.join(), /another kernel .* 2 of 2 tables fit/);
+      await assert.rejects(attach(`pid:${guest.pid}`, { noCache: true }), {
+        code: "KVMSEC_SYMBOLS_NOT_FOUND",
+        message: /2 of 2 tables fit the image/,
+      });
+    },
+  );
 });
+
+/**
+ * A copy of the kernel's table of symbols in what was freed after boot, which tells other places for
+ * some of them. On 6.1 the table is in one piece from the offsets to token_index.
+ */
+function forgeSymbols(found: Kernel, editor: RamEditor): { claimRodata: () => void } {
+  const { image, memory } = found;
+  const bytes = memory.bytes(image.physical, image.size) ?? assert.fail("the image");
+  const result = findKallsyms(bytes, image.virtual);
+  assert.ok(result.ok);
+  const { offsets, base, tokenIndex } = result.candidates[0].layout;
+  const copy = Buffer.from(bytes.subarray(offsets, tokenIndex + 512));
+  const target = found.symbol("__init_begin");
+  assert.ok(target + copy.length < found.symbol("__init_end"), "there is room for a copy");
+  // As CONFIG_KALLSYMS_ABSOLUTE_PERCPU has what is not per-CPU (scripts/kallsyms.c).
+  const stored = (address: number): number => base - 1 - address;
+  const move = (name: string, to: number): void => {
+    const value = stored(found.symbol(name));
+    let moved = 0;
+    for (let at = 0; at < found.symbols.size * 4; at += 4) {
+      if (copy.readInt32LE(at) !== value) continue;
+      copy.writeInt32LE(stored(to), at);
+      moved++;
+    }
+    assert.ok(moved > 0, name);
+  };
+  for (const name of LIED_ABOUT) move(name, found.symbol(name) + 64);
+  editor.write(target, copy);
+  return {
+    claimRodata() {
+      move("__end_rodata", found.symbol("__init_end"));
+      editor.write(target, copy);
+    },
+  };
+}

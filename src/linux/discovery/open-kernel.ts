@@ -70,7 +70,7 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
     }
   }
   if (kernels.length === 0) throw failures[0] ?? noKernel(memory);
-  return choose(kernels, options);
+  return choose(kernels, options, failures);
 }
 
 /** A filtered dump may lack pages of the image, such as those freed after boot: they are zero. */
@@ -125,15 +125,25 @@ function confirmInitTask(kernel: Kernel): void {
  * More than one consistent kernel: a nested guest's, one left over by kexec, or a forgery. The
  * processors know; without them the one that boot placed lowest is taken, and the doubt reported.
  */
-function choose(kernels: readonly Kernel[], options: OpenKernelOptions): Kernel {
-  const running = kernels.filter((kernel) => isRunning(kernel, options.processorRoots ?? []));
+function choose(
+  kernels: readonly Kernel[],
+  { processorRoots: roots = [] }: OpenKernelOptions,
+  failures: readonly KvmsecError[] = [],
+): Kernel {
+  const running = kernels.filter((kernel) => isRunning(kernel, roots));
   const chosen = running[0] ?? kernels[0];
-  if (kernels.length === 1 || running.length === 1) return chosen;
+  if (running.length === 1 || (kernels.length === 1 && failures.length === 0)) return chosen;
+  const [failure] = failures;
+  // The processors run another one than those that were understood.
+  if (failure !== undefined && roots.length > 0 && running.length === 0) throw failure;
   const places = kernels.map((kernel) => `0x${kernel.image.physical.toString(16)}`).join(", ");
+  const several = `${kernels.length} kernels lie in this memory, at physical ${places}; the first is shown`;
+  const another = `another kernel lies in this memory that was not understood: ${failure?.message}`;
   return new Kernel({
     ...chosen,
     warnings: [
-      `${kernels.length} kernels lie in this memory, at physical ${places}; the first is shown`,
+      ...(kernels.length > 1 ? [several] : []),
+      ...(failure === undefined ? [] : [another]),
     ],
   });
 }

@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import { KvmsecError } from "../../base/errors.ts";
 import { findKallsyms } from "../../formats/kallsyms.ts";
+import type { KallsymsCandidate } from "../../formats/kallsyms.ts";
 import { deserializeSymbols, serializeSymbols } from "../../formats/symbol-cache.ts";
 import { SymbolTable } from "../../formats/symbol-table.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
@@ -41,13 +42,15 @@ export function decodeSymbols(
     confirm: (name, address) => (name === "_text" ? address === image.virtual : undefined),
   });
   if (!found.ok) throw notFound(found.reason);
-  // A second consistent table is somebody's forgery: only one can name this image's landmarks.
+  // A second consistent table is somebody's forgery: it has to name this image's landmarks, and the
+  // kernel's own lies in its constant data, which no one can write to.
   const read: ReadImage = (offset, length) => bytes.subarray(offset, offset + length);
   const fitting = found.candidates.filter(({ table }) => fits(read, image, table));
-  if (fitting.length !== 1) {
+  const own = fitting.length > 1 ? fitting.filter((each) => liesInRodata(each, image)) : fitting;
+  if (own.length !== 1) {
     throw notFound(`${fitting.length} of ${found.candidates.length} tables fit the image`);
   }
-  const symbols = fitting[0].table;
+  const symbols = own[0].table;
   const note = ownBuildId(symbols, buildIdNotes(bytes, image.virtual));
   if (note === undefined) return { symbols, buildId: undefined };
   const known = {
@@ -84,6 +87,13 @@ function fits(read: ReadImage, image: KernelImage, symbols: SymbolTable): boolea
   if (!(at > 0 && at + BANNER.length <= image.size)) return false;
   const banner = read(at, BANNER.length);
   return banner !== undefined && BANNER.equals(banner);
+}
+
+/** By what the table says itself; a forgery that lies about that too is as good as the real one. */
+function liesInRodata({ table, layout }: KallsymsCandidate, image: KernelImage): boolean {
+  const start = table.address("__start_rodata") - image.virtual;
+  const end = table.address("__end_rodata") - image.virtual;
+  return [layout.names, layout.tokenTable].every((at) => at >= start && at < end);
 }
 
 /** The note inside `.notes`: the others are those of the vDSO images. */
