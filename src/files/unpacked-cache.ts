@@ -44,7 +44,7 @@ export class UnpackedCache {
       renameSync(partial, path);
       this.#prune();
     } catch {
-      rmSync(partial, { force: true });
+      discard(partial);
     }
   }
 
@@ -55,6 +55,14 @@ export class UnpackedCache {
     for (const { path } of used.toSorted((a, b) => b.at - a.at).slice(KEPT)) {
       rmSync(path, { force: true });
     }
+  }
+}
+
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It never came to be.
   }
 }
 
