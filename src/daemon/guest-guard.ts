@@ -28,6 +28,8 @@ import { pauseUntil } from "./pause.ts";
 const KEPT_SIGHTINGS = 1000;
 /** A finding that only one sweep saw is looked for again so soon. */
 const CONFIRM_MS = 1000;
+/** A scanner that has longer to wait gives its memory back: it is soon started again. */
+const REST_MS = 120_000;
 
 /** The guard of one run of one guest: its domain manager. */
 export class GuestGuard implements Disposable {
@@ -81,11 +83,9 @@ export class GuestGuard implements Disposable {
         if (signal.aborted || !stillRuns(this.guest)) return;
         await this.#take(result);
         if (once) return;
-        await pauseUntil(
-          this.#waitMs(schedule),
-          signal,
-          () => !this.#isThere() || this.#isCalled(),
-        );
+        const waitMs = this.#waitMs(schedule);
+        if (waitMs > REST_MS) this.#scanner.reset();
+        await pauseUntil(waitMs, signal, () => !this.#isThere() || this.#isCalled());
         await this.#resume();
       }
     } finally {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { tableLines } from "../../src/cli/table.ts";
 import { kernel } from "../vm/harness/debian-kernel.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
+import { idleGuard, watching } from "./guard.ts";
 import type { Figure } from "./measure.ts";
 import { monitorMemory } from "./monitor-memory.ts";
 import { discovery, pageWalk, processList, sweepOfMany, sweeps, wholeCommand } from "./views.ts";
@@ -27,10 +28,18 @@ async function main(): Promise<void> {
     ...(await processList(guest, 100, 0.3)),
     ...(await sweepOfMany(guest)),
     ...(await processList(guest, 2000, 3)),
+    ...(await watching(guest)),
     ...(await monitorMemory()),
+    ...(await idleGuardOfMany()),
   ];
   print(figures, baseline);
   if (process.argv.includes("--save")) save(figures);
+}
+
+async function idleGuardOfMany(): Promise<Figure[]> {
+  const bookworm = await kernel({ release: "bookworm", flavour: "cloud" });
+  await using guest = await bootTiny({ kernel: bookworm, memory: "128M", cpus: 1, ram: "file" });
+  return await idleGuard(guest);
 }
 
 function print(figures: readonly Figure[], baseline: Baseline): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -37,4 +37,20 @@ test("without systemd nothing is said, and a socket that is not there is no erro
   assert.equal(silent.ready("here"), false);
   using deaf = new ServiceManager({ NOTIFY_SOCKET: "/nonexistent/notify" });
   assert.equal(deaf.stopping(), false);
+});
+
+test("systemd takes the unit as it stands", (t) => {
+  const unit = join(import.meta.dirname, "../../../contrib/kvmsec.service");
+  const folder = mkdtempSync(join(tmpdir(), "kvmsec-unit-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  // The program that it names has to be there.
+  const text = readFileSync(unit, "utf8").replaceAll("/opt/kvmsec/bin/kvmsec.js", process.execPath);
+  const copy = join(folder, "kvmsec.service");
+  writeFileSync(copy, text);
+  const { error, status, stderr } = spawnSync("systemd-analyze", ["verify", copy], {
+    encoding: "utf8",
+  });
+  if (error !== undefined) return t.skip("this machine has no systemd-analyze");
+  assert.deepEqual([status, stderr], [0, ""]);
+  return undefined;
 });
