@@ -74,5 +74,9 @@ function symbolOf(owners: CodeOwners, name: string): GuestVirtual {
 
 function generationOf(owners: CodeOwners, handlers: ReadonlySet<GuestVirtual>): string {
   const ranges = owners.generated.map(({ start, end }) => `${start}-${end}`);
-  return [...ranges, ...owners.modules.map(({ module }) => module), ...handlers].join();
+  return [
+    ...ranges,
+    ...owners.modules.map(({ module, name }) => `${module} ${name}`),
+    ...handlers,
+  ].join();
 }
