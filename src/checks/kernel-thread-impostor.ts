@@ -3,6 +3,8 @@ import { processes } from "./user-facts.ts";
 import type { CalledProcess } from "./user-facts.ts";
 
 const KTHREADD = 2;
+/** PF_WQ_WORKER (include/linux/sched.h): what the kernel's workers set first of all. */
+const PF_WQ_WORKER = 0x20;
 
 /** No user process poses as a kernel thread. */
 export const kernelThreadImpostor: Check = {
@@ -15,9 +17,12 @@ export const kernelThreadImpostor: Check = {
   run(context) {
     const { rows, problems } = context.facts.get(processes);
     for (const problem of problems) context.unseen(problem);
+    const flags = context.kernel.reader("task_struct", "flags");
     const kernelNames = new Set(rows.filter(({ kthread }) => kthread).map(({ comm }) => comm));
     for (const process of rows) {
-      const signs = process.kthread ? kernelSigns(process) : userSigns(process, kernelNames);
+      const signs = process.kthread
+        ? kernelSigns(process, flags(process.task))
+        : userSigns(process, kernelNames);
       if (signs.length === 0) continue;
       const { pid, comm, exe, ppid, argv } = process;
       context.report({
@@ -43,8 +48,10 @@ function userSigns({ argv, comm, exe }: CalledProcess, kernelNames: ReadonlySet<
 }
 
 /** Kernel threads are made by kthreadd, which swapper made; user-mode helpers are not threads yet. */
-function kernelSigns({ pid, ppid, exe }: CalledProcess): string[] {
+function kernelSigns({ pid, ppid, exe, comm }: CalledProcess, flags: number): string[] {
+  const works = (flags & PF_WQ_WORKER) !== 0;
   return [
+    ...(comm.startsWith("kworker/") && !works ? ["it is no worker of the kernel's"] : []),
     ...(ppid !== KTHREADD && pid !== KTHREADD ? [`its parent is ${ppid}`] : []),
     ...(exe === undefined ? [] : ["it runs a program"]),
   ];
