@@ -10,11 +10,15 @@ import type { Json } from "./finding.ts";
 /** Bytes of a change that are shown; its length is given too. */
 const SHOWN = 32;
 const MAX_INSTRUCTIONS = 8;
+/** Longest instruction of x86, and how far into a function one is looked for. */
+const LONGEST = 15;
+const FARTHEST = 1 << 16;
 
 /** Reports code that nothing explains; `what` begins its title: `Kernel code`. */
 export function reportCode(context: CheckContext, change: TextChange, what: string): void {
   const { kernel, facts } = context;
   const place = facts.get(codeOwners).describe(change.address);
+  const instruction = instructionAt(context, change.address);
   context.report({
     severity: "critical",
     confidence: "high",
@@ -25,18 +29,38 @@ export function reportCode(context: CheckContext, change: TextChange, what: stri
       length: change.seen.length,
       expected: hexBytes(change.expected.subarray(0, SHOWN)),
       seen: hexBytes(change.seen.subarray(0, SHOWN)),
-      leadsTo: leadsTo(context, change.address, change.seen),
-      code: disassembly(context, change.address),
+      leadsTo: leadsTo(context, instruction),
+      code: disassembly(context, instruction),
     },
   });
 }
 
 /** Where a planted jump or call goes: to a module's function, say, or to memory of nobody. */
-function leadsTo(context: CheckContext, address: GuestVirtual, seen: Uint8Array): string | null {
-  if (seen[0] !== 0xe8 && seen[0] !== 0xe9) return null;
-  const branch = decodeInstruction(seen, 0);
+function leadsTo(context: CheckContext, address: GuestVirtual): string | null {
+  const code = context.kernel.space.bytes(address, LONGEST);
+  if (code === undefined || (code[0] !== 0xe8 && code[0] !== 0xe9)) return null;
+  const branch = decodeInstruction(code, 0);
   if (branch === undefined) return null;
-  return describeTarget(context, branchTarget(seen, 0, address, branch));
+  return describeTarget(context, branchTarget(code, 0, address, branch));
+}
+
+/**
+ * Where the instruction begins that a change lies in: of a call sent elsewhere only the distance
+ * differs. The place itself where the function cannot be decoded from its start.
+ */
+function instructionAt({ kernel, facts }: CheckContext, address: GuestVirtual): GuestVirtual {
+  const offset = facts.get(codeOwners).ownerOf(address)?.offset ?? 0;
+  if (offset > FARTHEST) return address;
+  const start = address - offset;
+  const code = kernel.space.bytes(start, offset + LONGEST);
+  if (code === undefined) return address;
+  for (let at = 0; at <= offset;) {
+    const length = decodeInstruction(code, at)?.length;
+    if (length === undefined) return address;
+    if (at + length > offset) return start + at;
+    at += length;
+  }
+  return address;
 }
 
 /** `commit_creds (0xffff…)`, and whether the place belongs to anybody. */

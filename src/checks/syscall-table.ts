@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Check, CheckContext } from "./check.ts";
+import { codeOwners } from "./code-owners.ts";
 
 /** Symbol of a table, and how the functions that it may hold are called. */
 type Table = { readonly symbol: string; readonly handler: RegExp };
@@ -62,16 +63,18 @@ function reportSlot(
   number: number,
   target: GuestVirtual,
 ): void {
-  const { kernel } = context;
+  const { kernel, facts } = context;
   const at = kernel.symbols.at(target);
+  const place = facts.get(codeOwners).describe(target);
   context.report({
     severity: "critical",
     confidence: "high",
-    title: `System call ${number} of ${table} leads to ${at?.name ?? "memory that is no kernel text"}.`,
+    title: `System call ${number} of ${table} leads to ${at?.name ?? `what is no kernel text: ${place}`}.`,
     subject: { table, number },
     evidence: {
       slot: kernel.format(kernel.symbol(table) + number * 8),
       seen: kernel.format(target),
+      owner: facts.get(codeOwners).ownerOf(target)?.name ?? null,
       symbol: at === undefined ? null : `${at.name}+0x${at.offset.toString(16)}`,
     },
   });
