@@ -39,6 +39,9 @@ export class GuestDisks implements Disposable {
     for (const name of names.slice(0, MAX_FILES)) found.#openDescriptor(pid, name, ram);
     found.#files.sort(asOnCommandLine(pid));
     found.#openAll((name, namedBy) => found.#findOpen(pid, name, namedBy));
+    if (found.disks.length === 0 && found.problems.length === 0) {
+      found.problems.push("its QEMU has no disk open that is a file or a device of this host");
+    }
     return found;
   }
 

@@ -8,6 +8,7 @@ import type { Volume } from "../../files/volumes.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { diskOption } from "../file-options.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
+import { printable } from "../text.ts";
 import { SparseFile } from "../sparse-file.ts";
 import { attachWith, documentHead, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -43,6 +44,7 @@ function defineList(command: Command, io: CommandIo): void {
       using found = new GuestVolumes(guest, options.disk ?? []);
       const rows = found.volumes.map((volume) => volumeRow(volume, found.mounted));
       const problems = found.problems;
+      if (rows.length === 0) throw noVolume(target, problems);
       if (options.json === true) {
         await writeDocument(io, "kvmsec.disk-list/1", {
           ...documentHead(guest),
@@ -51,12 +53,18 @@ function defineList(command: Command, io: CommandIo): void {
         });
       } else {
         await writeTable(io, volumeColumns, rows);
-        for (const problem of problems) io.stderr.write(`kvmsec: ${problem}\n`);
+        for (const problem of problems) io.stderr.write(`kvmsec: ${printable(problem)}\n`);
       }
-      if (rows.length === 0) return io.exit(exitStatus.unobservable);
       const isWhole = problems.length === 0 && rows.every(({ unreadable }) => unreadable === null);
-      return io.exit(isWhole ? exitStatus.clean : exitStatus.partial);
+      io.exit(isWhole ? exitStatus.clean : exitStatus.partial);
     });
+}
+
+function noVolume(target: string, problems: readonly string[]): KvmsecError {
+  const why = problems.length === 0 ? "" : `: ${problems.join("; ")}`;
+  return new KvmsecError("KVMSEC_NO_VOLUME", `No volume of ${target} was found${why}.`, {
+    hint: "Give an image of its disk with --disk.",
+  });
 }
 
 type VolumeRow = ReturnType<typeof volumeRow>;
@@ -203,7 +211,7 @@ async function withFile(
   using volumes = new GuestVolumes(guest, options.disk ?? []);
   const problems: string[] = [];
   await use(volumes.find(path), documentHead(guest), (reason) => problems.push(reason));
-  for (const problem of problems) io.stderr.write(`kvmsec: ${path}: ${problem}\n`);
+  for (const problem of problems) io.stderr.write(`kvmsec: ${path}: ${printable(problem)}\n`);
   io.exit(problems.length === 0 ? exitStatus.clean : exitStatus.partial);
 }
 

@@ -16,6 +16,7 @@ import { fileOptions } from "../file-options.ts";
 import { describeFinding } from "../finding-text.ts";
 import { onInterrupt, pause } from "../interrupt.ts";
 import { durationText, outputColours, write, writeJsonLine } from "../output.ts";
+import { printable } from "../text.ts";
 import { attachWith, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
 
@@ -108,7 +109,9 @@ function brief({ startedAt, durationMs, checks, allowed }: Sweep): object {
 
 function opening({ checks, durationMs, allowed }: Sweep): string {
   const unseen = checks.filter(({ status }) => status === "skipped" || status === "error");
-  const lines = unseen.map(({ id, reason }) => `  not looked at: ${id} (${reason ?? "?"})`);
+  const lines = unseen.map(({ id, reason }) =>
+    printable(`  not looked at: ${id} (${reason ?? "?"})`),
+  );
   const head = `Watching with ${checks.length - unseen.length} of ${checks.length} checks; the first sweep took ${durationText(durationMs)}. Ctrl-C leaves.`;
   return [head, ...lines, ...allowed.map((one) => `  ${allowedText(one)}`)].join("\n");
 }
