@@ -1,14 +1,16 @@
-import { KvmsecError, exitStatus } from "../base/errors.ts";
+import { KvmsecError, exitStatus, usageError } from "../base/errors.ts";
+import type { Check } from "../checks/check.ts";
 import { checks as allChecks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import type { Sweep } from "../checks/sweep.ts";
 import { findKernelFiles } from "../files/kernel-files.ts";
-import type { KernelFiles } from "../files/kernel-files.ts";
+import type { FileOptions, KernelFiles } from "../files/kernel-files.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { readInfo } from "../views/info.ts";
 import type { Info } from "../views/info.ts";
 import type { View } from "../views/view.ts";
 import type { Guest } from "../vm/guest.ts";
+import { readProcessors } from "../vm/processors.ts";
 
 /** Rows between two turns of the event loop, so that a long view does not block a program. */
 const ROWS_A_TURN = 256;
@@ -26,7 +28,7 @@ export class WatchedGuest implements Disposable {
   /** The decoded kernel, for whoever needs more than the views: symbols, types, memory. */
   readonly kernel: Kernel;
   readonly #guest: Guest;
-  #files: KernelFiles | undefined;
+  #files: { readonly given: string; readonly found: KernelFiles } | undefined;
 
   constructor(guest: Guest) {
     this.#guest = guest;
@@ -74,14 +76,21 @@ export class WatchedGuest implements Disposable {
   }
 
   /**
-   * One sweep of the checks with these ids, or of all. The files of the guest's kernel and modules are
-   * looked for at the first, on its disks.
+   * One sweep of the checks with these ids, or of all. Files of the guest's kernel and modules are
+   * looked for at the first, as `files` says or on its disks; the processors are asked each time, where
+   * they can be. Throws KVMSEC_CHECK_UNKNOWN, KVMSEC_KERNEL_FILE_UNFIT.
    */
-  check(ids?: readonly string[]): Sweep {
+  async check(ids?: readonly string[], files: FileOptions = {}): Promise<Sweep> {
     this.#now();
-    this.#files ??= findKernelFiles(this.#guest);
-    const chosen = allChecks.filter(({ id }) => ids?.includes(id) ?? true);
-    return sweep(this.kernel, chosen, this.#files);
+    const chosen = ids === undefined ? allChecks : ids.map(checkOf);
+    const given = JSON.stringify(files);
+    if (this.#files?.given !== given) {
+      this.#files = { given, found: findKernelFiles(this.#guest, files) };
+    }
+    const processors = await readProcessors(this.#guest);
+    const result = sweep(this.kernel, chosen, { ...this.#files.found, ...processors });
+    this.#guest.requireAlive();
+    return result;
   }
 
   [Symbol.dispose](): void {
@@ -96,4 +105,10 @@ export class WatchedGuest implements Disposable {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+function checkOf(id: string): Check {
+  const check = allChecks.find((each) => each.id === id);
+  if (check !== undefined) return check;
+  throw usageError("KVMSEC_CHECK_UNKNOWN", `There is no check "${id}".`, "`checks` has them all.");
 }

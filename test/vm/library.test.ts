@@ -69,7 +69,7 @@ test("the documented examples run against a guest, from the package as it is ins
     assert.match(outputs[1], /^1 0 guest-agent \/usr\/sbin\/guest-agent$/m);
     assert.match(outputs[2], /^0 parts could not be read$/m);
     assert.match(outputs[3], /^0xffffffff[0-9a-f]{8} swapper\/0$/m);
-    assert.match(outputs[4], /^syscall-table: pass$/m);
+    assert.match(outputs[4], /^syscall-table: pass\ncontrol-registers: pass$/m);
   });
 
   await t.test("the installed command runs too", async () => {
