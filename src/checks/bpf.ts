@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
 import { bpfAttachments } from "../linux/bpf-attachments.ts";
 import { bpfHelperCalls, listedPrograms } from "../linux/bpf-calls.ts";
 import { bpfDescriptors } from "../linux/bpf-holders.ts";
@@ -55,12 +56,12 @@ export const bpf: Check = {
     // First what is used, then the lists: an object is numbered before it is used.
     const seen = sightings(context);
     const programs = listed(context, "prog_idr");
-    const decoder = new BpfPrograms(kernel);
+    const look = { decoder: new BpfPrograms(kernel), budget: kernel.budget() };
     const hidden = reportHidden(context, "program", seen, programs);
     for (const program of programs.union(hidden)) {
-      checkCalls(context, decoder, program, seen.program.get(program)?.pids);
+      checkCalls(context, look, program, seen.program.get(program)?.pids);
       for (const map of usedMaps(kernel, program)) {
-        sighting(seen.map, map).places.add(`program ${decoder.id(program)}`);
+        sighting(seen.map, map).places.add(`program ${look.decoder.id(program)}`);
       }
     }
     const maps = reportHidden(context, "map", seen, listed(context, "map_idr"));
@@ -159,11 +160,11 @@ function describe(
 
 function checkCalls(
   context: CheckContext,
-  decoder: BpfPrograms,
+  { decoder, budget }: { readonly decoder: BpfPrograms; readonly budget: Budget },
   program: GuestVirtual,
   pids: ReadonlySet<number> | undefined,
 ): void {
-  const calls = bpfHelperCalls(context.kernel, program);
+  const calls = bpfHelperCalls(context.kernel, program, budget);
   if (calls === undefined) {
     context.unseen("the instructions of a BPF program cannot be read");
     return;

@@ -4,18 +4,18 @@ import type { CallbackRule } from "./callbacks.ts";
 import type { Check } from "./check.ts";
 import { tellOwnerProblems } from "./function-target.ts";
 
-/** Program formats and magic keys are the kernel's and the distribution's; who else comes is told. */
+/** Program formats, magic keys and who hears of keys: the kernel's and the distribution's; others are told. */
 const STRICT: CallbackRule = { allowed: "distribution", module: "medium" };
 
 /** Whatever registered itself with the kernel leads to code that somebody answers for. */
 export const registeredCallbacks: Check = {
   id: "registered-callbacks",
   proves:
-    "Program formats, network protocols and families, traffic control, consoles, log dumpers, file systems, shrinkers, key types, performance units and the like lead to functions of the kernel or of a listed module; program formats and magic keys to none of a foreign module.",
+    "Program formats, network protocols and families, traffic control, consoles, log dumpers, file systems, shrinkers, key types, performance units and the like lead to functions of the kernel or of a listed module; program formats, magic keys and handlers of input to none of a foreign module.",
   reads: registries.map(({ symbol }) => symbol).join(", "),
-  attack: ["T1014", "T1546"],
+  attack: ["T1014", "T1546", "T1056.001"],
   limits:
-    "That a listed module registered something is not reported, except a foreign one's program format or magic key. Functions that are only called while booting are left out.",
+    "That a listed module registered something is not reported, except a foreign one's program format, magic key or handler of input. Functions that are only called while booting are left out.",
   run(context) {
     const { kernel } = context;
     const budget = kernel.budget();

@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** BPF_JMP | BPF_CALL, and BPF_LD | BPF_DW | BPF_IMM, which takes two places (include/uapi/linux/bpf.h). */
@@ -11,18 +12,23 @@ const MAX_INSTRUCTIONS = 1_000_000;
 /**
  * Names of the kernel's helpers that a program calls. The verifier has put into each call how far
  * the helper is from `__bpf_call_base` (kernel/bpf/verifier.c); a main program keeps the
- * instructions of its subprograms. Undefined where they cannot be read.
+ * instructions of its subprograms. Undefined where they cannot be read, or take more steps than there are.
  */
-export function bpfHelperCalls(kernel: Kernel, program: GuestVirtual): Set<string> | undefined {
+export function bpfHelperCalls(
+  kernel: Kernel,
+  program: GuestVirtual,
+  budget: Budget,
+): Set<string> | undefined {
   const base = kernel.requireSymbol("__bpf_call_base");
   const length = kernel.reader("bpf_prog", "len")(program);
-  if (!(length > 0 && length <= MAX_INSTRUCTIONS)) return undefined;
+  if (!(length > 0 && length <= MAX_INSTRUCTIONS) || budget.exhausted) return undefined;
   const start = program + kernel.offset("bpf_prog", "insnsi");
   const code = kernel.space.bytes(start, length * INSTRUCTION_SIZE);
   if (code === undefined) return undefined;
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
   const names = new Set<string>();
   for (let at = 0; at < code.length; at += INSTRUCTION_SIZE) {
+    if (!budget.step()) return undefined;
     const opcode = code[at];
     const source = code[at + 1] >>> 4;
     if (opcode === LOAD_WIDE) at += INSTRUCTION_SIZE;

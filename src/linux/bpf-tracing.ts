@@ -12,6 +12,8 @@ import { tracepointProbes } from "./tracepoint.ts";
 
 /** TRAMPOLINE_TABLE_SIZE (kernel/bpf/trampoline.c). */
 const TABLE_SIZE = 1024;
+/** Functions with a trampoline and programs in them, all told; damaged lists may run for long. */
+const MOST_TRACED = 200_000;
 
 /** Programs at events, perf events, raw tracepoints and in the trampolines of traced functions. */
 export function* tracingPrograms(
@@ -26,7 +28,7 @@ export function* tracingPrograms(
     if (call < 0) yield* callPrograms(kernel, call, "a probe of perf");
   }
   yield* rawTracepoints(kernel, problem);
-  yield* trampolines(kernel, budget, problem);
+  yield* trampolines(kernel, budget.part(MOST_TRACED), problem);
 }
 
 /** Of the kernel's and modules' events (`ftrace_events`, struct trace_event_call). */

@@ -8,7 +8,8 @@ import { rbEntries } from "./rb-tree.ts";
 
 /** HRTIMER_MAX_CLOCK_BASES: four clocks, each for hard and soft interrupts. */
 const MAX_BASES = 16;
-/** A timer goes off while the tree is read: then the tree is read again. */
+/** A timer goes off while the tree is read: then the tree is read again, so often in all. */
+const RETRIES = 64;
 const ATTEMPTS = 8;
 /** A machine that is well has hardly one tree that cannot be read. */
 const MOST_FAULTS = 64;
@@ -23,6 +24,7 @@ export class HighResolutionTimers {
   readonly #bases: number;
   readonly #count: number;
   readonly #size: number;
+  #retries = RETRIES;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -69,7 +71,7 @@ export class HighResolutionTimers {
       // One that was taken to another processor or freed does not belong to this tree any more.
       const settled = timers.every((timer) => this.#base(timer) === base);
       if (settled && faults.length === 0) return callbacks;
-      if (attempt === ATTEMPTS) {
+      if (attempt === ATTEMPTS || this.#retries-- <= 0) {
         problem(faults[0] ?? `the timers at ${this.#kernel.format(root)} cannot be read`);
         return callbacks;
       }

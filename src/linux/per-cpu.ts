@@ -22,15 +22,19 @@ export class PerCpu {
     const { space } = kernel;
     const offsets = kernel.symbol("__per_cpu_offset");
     this.#kernel = kernel;
-    this.cpus = possibleCpus(kernel);
     // A kernel for one processor has no offsets (CONFIG_SMP).
-    this.#offsets =
+    const offsetOf = (cpu: number): Offset =>
       offsets === offsets
-        ? this.cpus.map((cpu) => ({
-            low: space.u32(offsets + cpu * 8),
-            high: space.u32(offsets + cpu * 8 + 4),
-          }))
-        : [{ low: 0, high: 0 }];
+        ? { low: space.u32(offsets + cpu * 8), high: space.u32(offsets + cpu * 8 + 4) }
+        : { low: 0, high: 0 };
+    const places = new Map<string, number>();
+    for (const cpu of possibleCpus(kernel)) {
+      const { low, high } = offsetOf(cpu);
+      // Those that cannot be share one place: a mask that is damaged names thousands of them.
+      if (!places.has(`${high}/${low}`)) places.set(`${high}/${low}`, cpu);
+    }
+    this.cpus = [...places.values()];
+    this.#offsets = this.cpus.map(offsetOf);
   }
 
   /** Where the pointer with these halves leads on the `index`th of `cpus`, or NaN. */

@@ -44,6 +44,8 @@ export const registries: readonly Registry[] = [
   { symbol: "formats", struct: "linux_binfmt", shape: list("lh"), strict: true },
   // drivers/tty/sysrq.c: keys that reach the kernel past every program.
   { symbol: "sysrq_key_table", struct: "sysrq_key_op", shape: TABLE, strict: true },
+  // drivers/input/input.c: who hears of every key.
+  { symbol: "input_handler_list", struct: "input_handler", shape: list("node"), strict: true },
   // net/ipv4/protocol.c, net/ipv6/protocol.c: who gets packets of which protocol.
   { symbol: "inet_protos", struct: "net_protocol", shape: TABLE },
   { symbol: "inet6_protos", struct: "inet6_protocol", shape: TABLE },
@@ -83,6 +85,16 @@ export const registries: readonly Registry[] = [
   { symbol: "shrinker_list", struct: "shrinker", shape: list("list") },
   { symbol: "key_types_list", struct: "key_type", shape: list("link") },
   { symbol: "pmus", struct: "pmu", shape: list("entry") },
+  // kernel/trace: tracers, and events that were made while running.
+  { symbol: "trace_types", struct: "tracer", shape: chain("next") },
+  {
+    symbol: "dyn_event_list",
+    struct: "dyn_event",
+    shape: list("list"),
+    through: ["ops", "dyn_event_operations"],
+  },
+  // kernel/time/clocksource.c: what time it is.
+  { symbol: "clocksource_list", struct: "clocksource", shape: list("list") },
   // kernel/events/core.c: KVM's, told of each sample that hits a guest.
   { symbol: "perf_guest_cbs", struct: "perf_guest_info_callbacks", shape: { kind: "pointer" } },
   // arch/x86: what reboots the machine and wakes processors.
@@ -96,6 +108,8 @@ export const functionVariables: readonly string[] = [
   "ftrace_trace_function",
   "x86_platform_ipi_callback",
   "kvm_posted_intr_wakeup_handler",
+  // drivers/input/serio/i8042.c: sees each byte of the keyboard before its driver.
+  "i8042_platform_filter",
 ];
 
 /** Longest table that is read, in pointers: MAX_INET_PROTOS. */

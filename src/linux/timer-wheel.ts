@@ -14,7 +14,8 @@ const MAX_BASES = 3;
 /** Timers count from INITIAL_JIFFIES, five minutes before 2^32 (include/linux/jiffies.h). */
 const FIRST_CLOCK = 2 ** 32 - 300 * 1000;
 const LAST_CLOCK = 2 ** 44;
-/** A timer goes off while its bucket is read: then the bucket is read again. */
+/** A timer goes off while its bucket is read: then the bucket is read again, so often in all. */
+const RETRIES = 64;
 const ATTEMPTS = 8;
 /** A machine that is well has hardly one bucket that cannot be read. */
 const MOST_FAULTS = 64;
@@ -28,6 +29,7 @@ export class TimerWheels {
   readonly #buckets: number;
   readonly #delayedWork: GuestVirtual;
   readonly #delayedKthreadWork: GuestVirtual;
+  #retries = RETRIES;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -86,7 +88,8 @@ export class TimerWheels {
 
   #bucket(head: GuestVirtual, budget: Budget, problem: Problem): readonly Callback[] {
     let read = this.#readBucket(head, budget);
-    for (let attempt = 1; !read.whole && attempt < ATTEMPTS; attempt++) {
+    for (let attempt = 1; !read.whole && attempt < ATTEMPTS && this.#retries > 0; attempt++) {
+      this.#retries--;
       this.#kernel.lookLater(attempt, budget);
       read = this.#readBucket(head, budget);
     }

@@ -34,6 +34,9 @@ export type ProbeSelection = { readonly kind?: readonly ProbeKind[] };
 type Found = Omit<ProbeRow, "symbol" | "owner" | "kind">;
 type Reader = (kernel: Kernel, owners: CodeOwners, problem: Problem) => Iterable<Found>;
 
+/** Names of one file that are looked at: a damaged list of them may run for long. */
+const MOST_NAMES = 1024;
+
 /** PERF_TYPE_* (include/uapi/linux/perf_event.h); higher ones are performance units' own. */
 const PERF_TYPES = ["hardware", "software", "tracepoint", "cache", "raw", "breakpoint"];
 
@@ -48,7 +51,7 @@ const READERS: Readonly<Record<ProbeKind, Reader>> = {
     let paths: InodePaths | undefined;
     for (const { inode, offset, handlers } of uprobes(kernel, budget, problem)) {
       paths ??= new InodePaths(kernel, budget, problem);
-      const file = paths.all(inode, budget)[0] ?? `inode ${kernel.format(inode)}`;
+      const file = paths.all(inode, budget.part(MOST_NAMES))[0] ?? `inode ${kernel.format(inode)}`;
       const place = `${file}+0x${offset.toString(16)}`;
       for (const { name, target, consumer } of handlers) {
         yield { place, role: name, target, probe: consumer };
