@@ -28,7 +28,7 @@ export const controlRegisters: Check = {
     "CR0, CR4, EFER, IDTR, GDTR and LSTAR of each vCPU; boot_cpu_data, cr4_pinned_bits, idt_descr",
   attack: ["T1014", "T1562", "T1685"],
   limits:
-    "Registers come from QEMU's monitor or a dump's notes; LSTAR is in neither, which shows in the coverage. A change that lasts a moment only is not seen.",
+    "Registers come from QEMU's monitor or a dump's notes; LSTAR is in neither, which shows in the coverage; `check --pause` reads it. A change that lasts a moment only is not seen.",
   run(context) {
     const { processors, processorsMissing } = context.facts.host;
     if (processors === undefined || processors.length === 0) {
@@ -97,7 +97,7 @@ function checkTables(context: CheckContext, cpu: number, { idtBase, gdtBase }: P
 
 function checkEntry(context: CheckContext, cpu: number, { lstar }: Processor): void {
   if (lstar === undefined) {
-    // No channel tells it of a running guest: one thing that was not looked at, and counted so.
+    // No channel of a guest that runs on tells it: one thing that was not looked at, and counted so.
     context.cover(0, 1);
     return;
   }

@@ -6,6 +6,7 @@ import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import type { Processor } from "../../src/checks/sweep-facts.ts";
+import { pausedProcessors } from "../../src/response/paused-processors.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
 import { probes } from "../../src/views/probes.ts";
@@ -87,7 +88,7 @@ const REGISTERS: readonly [RegExp, Partial<Processor>][] = [
 ];
 
 /** QEMU tells the registers of a clean guest; tampered ones are made of them. */
-async function checkRegisters(attached: Attached): Promise<void> {
+async function checkRegisters(guest: Guest, attached: Attached): Promise<void> {
   const source = await readProcessors(attached);
   assert.ok("processors" in source);
   assert.equal(source.processors.length, 2);
@@ -96,6 +97,12 @@ async function checkRegisters(attached: Attached): Promise<void> {
   assert.equal(clean.checks[0].status, "pass");
   const { looked, of } = clean.checks[0].coverage;
   assert.equal(of - looked, source.processors.length, "LSTAR of each processor is not looked at");
+  const paused = await pausedProcessors(attached);
+  assert.ok("processors" in paused);
+  const whole = lookAt(attached, paused.processors);
+  assert.deepEqual(whole.findings, []);
+  assert.equal(whole.checks[0].coverage.looked, whole.checks[0].coverage.of);
+  assert.match(await guest.hmp("info status"), /running/);
   const lstar = attached.kernel.space.folding.unfold(
     attached.kernel.requireSymbol("entry_SYSCALL_64"),
   );
@@ -152,7 +159,7 @@ for (const { release, flavour, cpu } of guests) {
       );
 
     await t.test("nothing is found before", () => assertClean(look()));
-    await t.test("control-registers", () => checkRegisters(attached));
+    await t.test("control-registers", () => checkRegisters(guest, attached));
     for (const { title, check, tamper, says } of tamperings) {
       await t.test(`${check}: ${title}`, () => {
         const undo = tamper();

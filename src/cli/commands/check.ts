@@ -10,6 +10,7 @@ import { allowedOn } from "../../daemon/allow-for.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions, TextFile } from "../../files/kernel-files.ts";
 import { openHome } from "../../vm/home.ts";
+import { pausedProcessors } from "../../response/paused-processors.ts";
 import { readProcessors } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
@@ -28,6 +29,7 @@ type Options = ViewOptions &
     readonly list?: boolean;
     readonly config?: string;
     readonly baseline?: string | true;
+    readonly pause?: boolean;
   };
 
 /** `kvmsec check`: one full sweep; exit status 1 where something is wrong, 4 where not all was seen. */
@@ -39,6 +41,7 @@ export const define: CommandModule["define"] = (command, io) => {
       "whose allow-list holds (default: $KVMSEC_CONFIG, else guard.yaml of the home)",
     )
     .option("--baseline [name]", "also tell what differs from its baseline (default: the target's)")
+    .option("--pause", "stop the guest for some milliseconds, to read the processors' LSTAR too")
     .option("--json", "one JSON document")
     .action(async (target: string | undefined, options: Options) => {
       if (options.list === true) return list(io, options);
@@ -47,7 +50,7 @@ export const define: CommandModule["define"] = (command, io) => {
       }
       using guest = await attachWith(target, options);
       const files = findKernelFiles(guest, options);
-      const processors = await readProcessors(guest);
+      const processors = await (options.pause === true ? pausedProcessors : readProcessors)(guest);
       const result = sweep(
         guest.kernel,
         [...chosenChecks(options), ...baselineOf(target, options)],
