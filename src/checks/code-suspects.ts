@@ -1,4 +1,5 @@
-import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
+import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import { directSystemCalls, isSystemCall } from "../arch/x86/raw-code.ts";
 import { elfParts, isElfProgram, wantsExecutableStack } from "../formats/elf-program.ts";
 import { areaContent } from "../linux/area-content.ts";
@@ -19,6 +20,9 @@ const PAGE = 4096;
 const MOST_CONTENT = 4 * 2 ** 20;
 /** How far before its code a program's headers lie, when it was loaded by hand. */
 const HEADERS_BEFORE = 2 ** 18;
+/** Looked through in one sweep: a hostile process may map one page a million times. */
+const MOST_IN_ALL = 2 ** 30;
+const MOST_AREAS = 1024;
 const MOST_CALLS = 8;
 const SHOWN_BYTES = 32;
 /** Bit of `task_struct.personality` (include/uapi/linux/personality.h). */
@@ -44,6 +48,17 @@ export type Suspect = {
   readonly evidence: Readonly<Record<string, Json>>;
 };
 
+/** What is asked of a process for each of its areas. */
+type Surroundings = {
+  readonly memory: ProcessMemory;
+  /** Of all files that it may execute from. */
+  readonly paths: ReadonlySet<string>;
+  /** Where its threads will go on. */
+  readonly pointers: readonly number[];
+  /** A file that is mapped asks for a stack that can be executed. */
+  readonly wantsStack: boolean;
+};
+
 /** Finds what is suspicious about the executable memory of a process. */
 export class SuspectFinder {
   readonly #context: CheckContext;
@@ -53,10 +68,13 @@ export class SuspectFinder {
   readonly #personality: (task: GuestVirtual) => number;
   readonly #brk: (mm: GuestVirtual) => number;
   readonly #startBrk: (mm: GuestVirtual) => number;
+  readonly #budget: Budget;
+  #left = MOST_IN_ALL;
 
   constructor(context: CheckContext) {
     const { kernel } = context;
     this.#context = context;
+    this.#budget = kernel.budget();
     this.#tasks = new Tasks(kernel);
     this.#registers = new UserRegisterReader(kernel);
     this.#cache = new PageCache(kernel);
@@ -67,10 +85,43 @@ export class SuspectFinder {
 
   /** Areas that have a sign; none for a process whose memory is explained. */
   suspects(memory: ProcessMemory): Suspect[] {
-    return memory.areas
-      .filter((area) => this.#isDoubtful(memory, area))
-      .map((area) => this.#suspect(memory, area))
-      .filter(({ signs }) => signs.length > 0);
+    const doubtful = memory.areas.filter((area) => this.#isDoubtful(memory, area));
+    if (doubtful.length === 0) return [];
+    const around = this.#surroundings(memory);
+    const suspects = doubtful.slice(0, MOST_AREAS).map((area) => this.#suspect(around, area));
+    if (doubtful.length > MOST_AREAS || this.#left <= 0 || this.#budget.exhausted) {
+      const { pid, comm } = memory.process;
+      this.#context.unseen(
+        `not all memory without a file of process ${pid} (${comm}) was looked at`,
+      );
+    }
+    return suspects.filter(({ signs }) => signs.length > 0);
+  }
+
+  #surroundings(memory: ProcessMemory): Surroundings {
+    const { process, areas } = memory;
+    const files = new Map<string, GuestVirtual>();
+    for (const area of areas) {
+      const path = this.#path(area);
+      if (path !== undefined && !files.has(path)) files.set(path, area.file);
+    }
+    const threads =
+      process.threads > 1
+        ? this.#tasks.threads(process.task, this.#context.kernel.budget())
+        : [process.task];
+    return {
+      memory,
+      paths: new Set(files.keys()),
+      pointers: threads.map((thread) => this.#registers.of(thread)?.ip ?? 0),
+      wantsStack: [...files].some(
+        ([path, file]) => !isVolatilePath(path) && this.#wantsStack(file),
+      ),
+    };
+  }
+
+  #wantsStack(file: GuestVirtual): boolean {
+    const head = this.#firstPage(file);
+    return head !== undefined && wantsExecutableStack(elfParts(head) ?? []);
   }
 
   /** Of no file, or of one in memory that is not the program itself (vanished-program tells that). */
@@ -85,11 +136,11 @@ export class SuspectFinder {
     return file === 0 ? undefined : this.#context.facts.get(mappedFiles).of(file)?.path;
   }
 
-  #suspect(memory: ProcessMemory, area: ExecutableArea): Suspect {
-    const { kernel } = this.#context;
-    const { pieces } = areaContent(kernel, memory.tables, area, MOST_CONTENT, kernel.budget());
+  #suspect(around: Surroundings, area: ExecutableArea): Suspect {
+    const { memory } = around;
+    const pieces = this.#content(memory, area, MOST_CONTENT);
     const path = this.#path(area);
-    const waiting = this.#waitingThread(memory, area, pieces);
+    const waiting = waitingAt(around.pointers, area, pieces);
     const calls = pieces.flatMap(({ address, bytes }) =>
       directSystemCalls(bytes, MOST_CALLS).map((offset) => address + offset),
     );
@@ -104,7 +155,7 @@ export class SuspectFinder {
     return {
       area,
       path,
-      signs: [...strong, ...this.#weakSigns(memory, area)],
+      signs: [...strong, ...this.#weakSigns(around, area)],
       evidence: {
         ...(waiting === undefined ? {} : { waitsAt: hex(waiting) }),
         ...(calls.length === 0 ? {} : { systemCallsAt: calls.slice(0, MOST_CALLS).map(hex) }),
@@ -115,45 +166,34 @@ export class SuspectFinder {
     };
   }
 
+  #content(
+    { tables }: ProcessMemory,
+    range: { readonly start: number; readonly end: number },
+    most: number,
+    wanted?: (physical: GuestPhysical) => boolean,
+  ): readonly AreaPiece[] {
+    const { kernel } = this.#context;
+    const limit = Math.min(most, this.#left);
+    const { pieces } = areaContent(kernel, tables, range, limit, this.#budget, wanted);
+    this.#left -= pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    return pieces;
+  }
+
   /** Where a program begins: in the area, or in plain memory right before it, as its headers may. */
   #programImage(
-    { tables }: ProcessMemory,
+    memory: ProcessMemory,
     area: ExecutableArea,
     pieces: readonly AreaPiece[],
   ): AreaPiece | undefined {
-    const { kernel } = this.#context;
     const { frames } = this.#cache;
     const before = { start: Math.max(0, area.start - HEADERS_BEFORE), end: area.start };
-    const own = areaContent(
-      kernel,
-      tables,
+    const own = this.#content(
+      memory,
       before,
       HEADERS_BEFORE,
-      kernel.budget(),
       (physical) => frames.isAnonymous(physical) === true,
     );
-    return programStart(pieces) ?? programStart(own.pieces.filter(endsAt(area.start)));
-  }
-
-  /** Where a thread of the process will go on, if that is in the area and behind a system call. */
-  #waitingThread(
-    { process }: ProcessMemory,
-    area: ExecutableArea,
-    pieces: readonly AreaPiece[],
-  ): number | undefined {
-    const { kernel } = this.#context;
-    const threads =
-      process.threads > 1 ? this.#tasks.threads(process.task, kernel.budget()) : [process.task];
-    for (const thread of threads) {
-      const ip = this.#registers.of(thread)?.ip ?? 0;
-      if (ip <= area.start || ip > area.end) continue;
-      const piece = pieces.find(
-        ({ address, bytes }) => ip - 2 >= address && ip <= address + bytes.length,
-      );
-      const before = piece?.bytes.subarray(ip - 2 - piece.address, ip - piece.address);
-      if (before !== undefined && isSystemCall(before)) return ip;
-    }
-    return undefined;
+    return programStart(pieces) ?? programStart(own.filter(endsAt(area.start)));
   }
 
   /** A private mapping of a file in memory that begins as a library does. */
@@ -168,33 +208,32 @@ export class SuspectFinder {
     return physical > 0 ? this.#context.kernel.memory.bytes(physical, PAGE) : undefined;
   }
 
-  #weakSigns(memory: ProcessMemory, area: ExecutableArea): Sign[] {
+  #weakSigns({ memory, paths, wantsStack }: Surroundings, area: ExecutableArea): Sign[] {
     if ((this.#personality(memory.process.task) & READ_IMPLIES_EXEC) !== 0) return [];
-    const bytes = area.end - area.start;
-    if (explainingRuntime(this.#paths(memory), bytes) !== undefined) return [];
+    if (explainingRuntime(paths, area.end - area.start) !== undefined) return [];
     const { mm } = memory;
     const isHeap = area.file === 0 && area.start < this.#brk(mm) && area.end > this.#startBrk(mm);
     if (isHeap) return ["heap"];
     // Trampolines of nested functions: stacks of threads are plain memory.
-    if (area.file === 0 && this.#wantsExecutableStack(memory)) return [];
+    if (area.file === 0 && wantsStack) return [];
     return area.growsDown ? ["stack"] : ["unexplained"];
   }
+}
 
-  *#paths({ areas }: ProcessMemory): Generator<string> {
-    for (const area of areas) {
-      const path = this.#path(area);
-      if (path !== undefined) yield path;
-    }
-  }
-
-  #wantsExecutableStack({ areas }: ProcessMemory): boolean {
-    return areas.some((area) => {
-      const path = this.#path(area);
-      if (path === undefined || isVolatilePath(path)) return false;
-      const head = this.#firstPage(area.file);
-      return head !== undefined && wantsExecutableStack(elfParts(head) ?? []);
-    });
-  }
+/** Where a thread will go on, if that is in the area and behind a system call. */
+function waitingAt(
+  pointers: readonly number[],
+  area: ExecutableArea,
+  pieces: readonly AreaPiece[],
+): number | undefined {
+  return pointers.find((ip) => {
+    if (ip <= area.start || ip > area.end) return false;
+    const piece = pieces.find(
+      ({ address, bytes }) => ip - 2 >= address && ip <= address + bytes.length,
+    );
+    const before = piece?.bytes.subarray(ip - 2 - piece.address, ip - piece.address);
+    return before !== undefined && isSystemCall(before);
+  });
 }
 
 function endsAt(address: number): (piece: AreaPiece) => boolean {

@@ -17,6 +17,8 @@ const TEMPORARY = /^\/(tmp|var\/tmp|dev|run\/lock|var\/lock|proc)(\/|$)/;
 const HIDDEN = /^\/(usr|lib\w*|s?bin|etc|boot)\/(.*\/)?\.[^/.]/;
 const PRELOAD_FILE = ["etc", "ld.so.preload"];
 const MOST_FILES = 256;
+/** A variable may be as long as the whole environment. */
+const LONGEST_SHOWN = 512;
 /** What unpacks its libraries there by design: AppImage, PyInstaller. */
 const UNPACKED = /^\/tmp\/(\.mount_|_MEI)/;
 
@@ -59,9 +61,9 @@ function checkEnvironment(
     context.report({
       severity: isRoot ? "high" : "medium",
       confidence: "medium",
-      title: `Process ${pid} (${comm}) was started with ${variable}, which leads to ${odd}.`,
+      title: `Process ${pid} (${comm}) was started with ${variable}, which leads to ${odd.slice(0, LONGEST_SHOWN)}.`,
       subject: { pid, task: context.kernel.format(task), variable },
-      evidence: { value: value ?? null, exe: exe ?? null, uid },
+      evidence: { value: value?.slice(0, LONGEST_SHOWN) ?? null, exe: exe ?? null, uid },
     });
   }
 }

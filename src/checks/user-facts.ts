@@ -6,11 +6,15 @@ import { readSockets } from "../linux/sockets.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
 import { fact } from "./sweep-facts.ts";
 
+/** Findings show what a program was called with, which may be megabytes. */
+const MOST_ARGUMENTS = 32;
+const LONGEST_ARGUMENT = 512;
+
 /** What was read of a list, and what of it could not be. */
 export type Listed<T> = { readonly rows: readonly T[]; readonly problems: readonly string[] };
 
 export type CalledProcess = Process & {
-  /** What it was called with; undefined for kernel threads and where that is not in RAM. */
+  /** The beginning of what it was called with; undefined for kernel threads and where that is not in RAM. */
   readonly argv: readonly string[] | undefined;
 };
 
@@ -23,7 +27,10 @@ export const processes = fact(({ kernel }): Listed<CalledProcess> => {
     decoder.all(budget, (reason) => problems.push(reason)),
     (process) => ({
       ...process,
-      argv: decoder.commandLine(process, budget)?.argv,
+      argv: decoder
+        .commandLine(process, budget)
+        ?.argv.slice(0, MOST_ARGUMENTS)
+        .map((argument) => argument.slice(0, LONGEST_ARGUMENT)),
     }),
   );
   return { rows, problems };
