@@ -27,3 +27,9 @@ export type CommandEntry = {
   readonly summary: string;
   readonly load: () => Promise<CommandModule>;
 };
+
+/** Commands that the help text lists under one heading. */
+export type CommandGroup = {
+  readonly heading: string;
+  readonly commands: readonly CommandEntry[];
+};

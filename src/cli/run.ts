@@ -2,7 +2,7 @@ import { Command, CommanderError } from "commander";
 import { KvmsecError, exitStatus, systemCode } from "../base/errors.ts";
 import type { ExitStatus } from "../base/errors.ts";
 import type { CommandIo } from "./command.ts";
-import { commands } from "./commands.ts";
+import { commandGroups } from "./commands.ts";
 import { printable } from "./text.ts";
 
 /** Runs one command line; returns the exit status. Never throws for a user's mistake. */
@@ -30,9 +30,12 @@ export async function program(argv: readonly string[], io: CommandIo): Promise<C
     .version(await version())
     .showSuggestionAfterError()
     .showHelpAfterError("(kvmsec --help lists the commands, kvmsec COMMAND --help says more)");
-  for (const entry of commands) {
-    const command = root.command(entry.name).description(entry.summary);
-    if (argv.includes(entry.name)) (await entry.load()).define(command, io);
+  for (const { heading, commands } of commandGroups) {
+    root.commandsGroup(heading);
+    for (const entry of commands) {
+      const command = root.command(entry.name).description(entry.summary);
+      if (argv.includes(entry.name)) (await entry.load()).define(command, io);
+    }
   }
   for (const command of everyCommand(root)) {
     command.exitOverride().configureOutput({
