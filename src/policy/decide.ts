@@ -1,6 +1,6 @@
 import { independentWitnesses } from "./independence.ts";
 import { rulesOf } from "./profiles.ts";
-import { confidences, destructive, severities } from "./schema.ts";
+import { confidences, destructive, severities, weekdays } from "./schema.ts";
 import type { Policy, Reaction, Rule } from "./schema.ts";
 
 /** What a policy needs to know of a finding. */
@@ -176,10 +176,21 @@ function toldBefore(
 }
 
 function inMaintenance({ maintenance }: Policy, guest: string, now: Date): boolean {
-  return maintenance.some(
-    ({ guests, from, until }) =>
-      matches(guests, guest) && Date.parse(from) <= +now && +now < Date.parse(until),
-  );
+  return maintenance.some((window) => matches(window.guests, guest) && isIn(window, now));
+}
+
+const DAY_MS = 86_400_000;
+
+/** A weekly window belongs to the day on which it begins, and may reach into the next. */
+function isIn(window: Policy["maintenance"][number], now: Date): boolean {
+  if ("from" in window) return Date.parse(window.from) <= +now && +now < Date.parse(window.until);
+  const [hour = 0, minute = 0] = window.at.split(":").map(Number);
+  return [0, 1].some((daysAgo) => {
+    const day = new Date(+now - daysAgo * DAY_MS);
+    const begin = new Date(day).setUTCHours(hour, minute, 0, 0);
+    const named = window.days.includes(weekdays[day.getUTCDay()] ?? "sun");
+    return named && begin <= +now && +now < begin + window.for;
+  });
 }
 
 function seen({ sightings }: Situation, id: string, now: Date, within: number): number {

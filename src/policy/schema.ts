@@ -59,14 +59,31 @@ export const ruleSchema = z.strictObject({
   do: z.array(z.enum(reactions)).min(1).max(reactions.length).describe("In this order"),
 });
 
-const window = z
+/** As `Date.getUTCDay` counts them. */
+export const weekdays = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
+
+const guests = z.array(pattern).min(1).default(["*"]);
+
+const once = z
   .strictObject({
-    guests: z.array(pattern).min(1).default(["*"]),
+    guests,
     from: z.iso.datetime({ offset: true }),
     until: z.iso.datetime({ offset: true }),
   })
-  .refine(({ from, until }) => Date.parse(from) < Date.parse(until), "it ends before it begins")
-  .describe("In this time nothing is done but to observe and alert");
+  .refine(({ from, until }) => Date.parse(from) < Date.parse(until), "it ends before it begins");
+
+const weekly = z
+  .strictObject({
+    guests,
+    days: z.array(z.enum(weekdays)).min(1),
+    at: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "write a time of day as 22:30"),
+    for: duration,
+  })
+  .refine((window) => window.for <= units.d, "it is longer than a day");
+
+const window = z
+  .union([once, weekly])
+  .describe("In this time nothing is done but to observe and alert; `at` is in UTC");
 
 /** The parts of a configuration that decide what is done about findings. */
 export const policyShape = {

@@ -50,7 +50,7 @@ export async function watching(guest: Guest): Promise<Figure[]> {
 
 const GUESTS = 50;
 const MEASURED_MS = 60_000;
-const PATIENCE_MS = 600_000;
+const PATIENCE_MS = 1_200_000;
 
 /**
  * What the guard of 50 guests takes of one processor between their sweeps: QEMUs that stand still,

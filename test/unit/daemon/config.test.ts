@@ -54,6 +54,7 @@ test("every place that does not fit is named", () => {
     ],
     ["allow: [{name: a, finding: c}]", /allow\.0\.reason/],
     ["budget: 2", /budget/],
+    ["maintenance: [{days: [someday], at: '25:00', for: 2h}]", /maintenance\.0/],
     ["[1, 2", /Flow sequence/i],
     ["- a", /expected object/],
   ];

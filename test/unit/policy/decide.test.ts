@@ -173,3 +173,27 @@ test("a star stands for any characters, and only a star", () => {
   assert.ok(!matches(["w.b"], "web"));
   assert.ok(!matches(["web"], "web-1"));
 });
+
+test("a weekly window holds back on its days, over midnight too", () => {
+  const rules = [{ name: "cut", when: {}, do: ["isolate"] }];
+  const window = { days: ["sat"], at: "22:00", for: "4h" };
+  const policy = policySchema.parse({ rules, maintenance: [window] });
+  const isHeld = (time: string): boolean => {
+    const now = new Date(time);
+    const sightings = [{ id: critical.id, at: now }];
+    const open = [{ ...critical, since: now }];
+    const situation = { guest: "web", run: "r", open, sightings, past: [] };
+    const [made] = decide(policy, situation, now);
+    return made?.held.some(({ because }) => because === "maintenance") === true;
+  };
+  // 2026-01-03 is a Saturday.
+  const held: readonly (readonly [string, boolean])[] = [
+    ["2026-01-03T21:59:59Z", false],
+    ["2026-01-03T22:00:00Z", true],
+    ["2026-01-04T01:59:59Z", true],
+    ["2026-01-04T02:00:00Z", false],
+    ["2026-01-04T22:30:00Z", false],
+    ["2026-01-10T23:00:00Z", true],
+  ];
+  for (const [time, expected] of held) assert.equal(isHeld(time), expected, time);
+});
