@@ -1,10 +1,12 @@
 import { PAGE_SIZE } from "../base/address.ts";
+import type { GuestPhysical } from "../base/address.ts";
 import { hexBytes } from "../base/hex.ts";
 import type { LegalTargets } from "../linux/kernel-text/legal-forms.ts";
 import { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import { VdsoCode } from "../linux/kernel-text/vdso-code.ts";
 import { vdsoImages } from "../linux/vdso.ts";
 import type { VdsoImage } from "../linux/vdso.ts";
+import type { PhysicalMemory } from "../memory/physical-memory.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { reportCode } from "./code-report.ts";
 import { legalTargets } from "./legal-targets.ts";
@@ -109,13 +111,12 @@ function checkProcess(
     const own = space.physical(image.data + page);
     // Pages come at the first access.
     if (seen < 0 || seen === own) continue;
-    const [at, expectedAt] = [space.memory.offsetOf(seen), space.memory.offsetOf(own)];
-    if (at < 0 || expectedAt < 0) {
+    const bytes = pageAt(space.memory, seen);
+    const expected = pageAt(space.memory, own);
+    if (bytes === undefined || expected === undefined) {
       context.unseen(`a page of ${image.name} in process ${process.pid} is not in memory`);
       continue;
     }
-    const bytes = Buffer.from(space.memory.u8.subarray(at, at + PAGE_SIZE));
-    const expected = Buffer.from(space.memory.u8.subarray(expectedAt, expectedAt + PAGE_SIZE));
     // A debugger that took its breakpoints back leaves a copy that is the same.
     const first = bytes.findIndex((byte, index) => byte !== expected[index]);
     if (first < 0) continue;
@@ -135,4 +136,10 @@ function checkProcess(
       },
     });
   }
+}
+
+/** A copy: memory that is read page by page may reuse the place for the next one. */
+function pageAt(memory: PhysicalMemory, page: GuestPhysical): Uint8Array | undefined {
+  const at = memory.offsetOf(page);
+  return at < 0 ? undefined : Uint8Array.from(memory.u8.subarray(at, at + PAGE_SIZE));
 }

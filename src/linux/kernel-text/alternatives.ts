@@ -11,6 +11,8 @@ export type Alternative = {
 };
 
 const MAX_ALTERNATIVES = 100_000;
+/** Linux has three at most; a forged module's file could have them all at one. */
+const MAX_AT_ONE_PLACE = 16;
 
 /**
  * All alternatives by the address of the text that they may replace (struct alt_instr,
@@ -41,7 +43,7 @@ export function alternatives(kernel: Kernel, file: CodeFile): Map<GuestVirtual, 
     };
     const others = found.get(address);
     if (others === undefined) found.set(address, [alternative]);
-    else others.push(alternative);
+    else if (others.length < MAX_AT_ONE_PLACE) others.push(alternative);
   }
   return found;
 }

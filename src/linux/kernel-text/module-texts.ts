@@ -12,6 +12,8 @@ export type ModuleTextSource = { readonly text: ModuleText } | { readonly missin
 
 type Known = { readonly key: string; readonly source: ModuleTextSource; readonly at: number };
 
+/** amdgpu has 20 MiB in memory. */
+const MAX_MODULE = 128 * 2 ** 20;
 /** A file that was not there may come: asked for again so much later. */
 const ASK_AGAIN_MS = 60_000;
 
@@ -51,6 +53,7 @@ export class ModuleTexts {
 
   #make(module: Module, owners: CodeOwners): ModuleTextSource {
     if (module.buildId === undefined) return { missing: "the module has no build id" };
+    if (module.size > MAX_MODULE) return { missing: "it says that it is larger than any module" };
     const file = this.#find(module.name, module.buildId);
     if ("missing" in file) return file;
     const prepared = prepareModuleCode(this.#kernel, module.module, file.bytes, (name) =>
