@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import type { FileSystem } from "../formats/disk/file-system.ts";
 import type { FileIdentity, FileOnDisk } from "../linux/file-on-disk.ts";
-import { DiskTree } from "./disk-tree.ts";
-import type { FileTree } from "./file-tree.ts";
+import type { DiskTree } from "./disk-tree.ts";
 
 const PAGE = 4096;
 const DIGEST = 32;
@@ -16,7 +15,7 @@ type Missing = { readonly missing: string };
 type Known = { readonly found: FileOnDisk | Missing; readonly until: number };
 
 /** Where file systems of a guest can be read. */
-type Sources = { trees(problem: (reason: string) => void): Iterable<FileTree> };
+type Sources = { disks(problem: (reason: string) => void): Iterable<DiskTree> };
 
 /** Files of a guest as they lie on its disks, by digests that are made once. */
 export class CodeOnDisk {
@@ -45,8 +44,7 @@ export class CodeOnDisk {
       const found = { missing: "its file system is on no disk that can be read" };
       this.#known.set(key, { found, until: now + AGAIN_MS });
     }
-    for (const tree of this.#sources.trees(() => {})) {
-      if (!(tree instanceof DiskTree)) continue;
+    for (const tree of this.#sources.disks(() => {})) {
       for (const [key, file] of wanted) {
         if (file.uuid !== tree.fileSystem.uuid) continue;
         const found = readFile(tree.name, tree.fileSystem, file);

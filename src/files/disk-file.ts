@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import type { Stats } from "node:fs";
 import type { DiskBytes } from "../formats/disk/disk-bytes.ts";
 
@@ -23,7 +23,8 @@ export class DiskFile implements DiskBytes, Disposable {
 
   /** Throws what open(2) and fstat(2) say. */
   static open(path: string, name = path): DiskFile {
-    const fd = openSync(path, "r");
+    // Not to wait for a writer, should it have become a pipe since it was looked at.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       return new DiskFile(name, fd, fstatSync(fd));
     } catch (error) {

@@ -9,8 +9,9 @@ import { volumesOf } from "./volumes.ts";
 
 type Problem = (reason: string) => void;
 
-/** How long a look through all inodes in memory holds. */
+/** How long a look through all inodes in memory holds; longer where it took long, in large guests. */
 const CACHE_MS = 30_000;
+const CACHE_FACTOR = 50;
 
 type Where = {
   readonly modulesDir?: string;
@@ -38,22 +39,29 @@ export class DiskSources {
     return this.#guest.kernel.identity.release;
   }
 
-  /**
-   * The file systems, one after the other, as they are now: disks are opened anew each time, since
-   * a guest's change under us, and closed when the walk goes on or ends.
-   */
+  /** The file systems on its disks, one after the other, then what is in its page cache. */
   *trees(problem: Problem): Generator<FileTree> {
-    const qemu = this.#qemu;
-    if (qemu !== undefined) yield* treesOn(() => GuestDisks.ofProcess(qemu), problem);
-    if (this.#images.length > 0) yield* treesOn(() => GuestDisks.ofFiles(this.#images), problem);
+    yield* this.disks(problem);
     yield* this.#pageCache(problem);
   }
 
+  /**
+   * Those on disks, as they are now: disks are opened anew each time, since a guest's change under
+   * us, and closed when the walk goes on or ends.
+   */
+  *disks(problem: Problem): Generator<DiskTree> {
+    const qemu = this.#qemu;
+    if (qemu !== undefined) yield* treesOn(() => GuestDisks.ofProcess(qemu), problem);
+    if (this.#images.length > 0) yield* treesOn(() => GuestDisks.ofFiles(this.#images), problem);
+  }
+
   *#pageCache(problem: Problem): Generator<FileTree> {
-    const now = performance.now();
+    const start = performance.now();
     try {
-      if (this.#cached === undefined || now > this.#cached.until) {
-        this.#cached = { tree: new PageCacheTree(this.#guest.kernel), until: now + CACHE_MS };
+      if (this.#cached === undefined || start > this.#cached.until) {
+        const tree = new PageCacheTree(this.#guest.kernel);
+        const end = performance.now();
+        this.#cached = { tree, until: end + Math.max(CACHE_MS, CACHE_FACTOR * (end - start)) };
       }
     } catch (error) {
       // A kernel without the types of the page cache.
@@ -65,7 +73,7 @@ export class DiskSources {
   }
 }
 
-function* treesOn(open: () => GuestDisks, problem: Problem): Generator<FileTree> {
+function* treesOn(open: () => GuestDisks, problem: Problem): Generator<DiskTree> {
   using opened = open();
   for (const reason of opened.problems) problem(reason);
   const volumes = volumesOf(opened.disks);
