@@ -1,6 +1,7 @@
 import type { Module } from "../../linux/module.ts";
 import { modules } from "../../views/modules.ts";
 import type { CommandModule } from "../command.ts";
+import { addressText } from "../output.ts";
 import type { Column } from "../table.ts";
 import { defineView } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -8,6 +9,7 @@ import type { ViewOptions } from "../view.ts";
 type Options = ViewOptions & { readonly wide?: boolean };
 
 const columns: readonly Column<Module>[] = [
+  { title: "ADDRESS", value: (row) => addressText(row.base), align: "right" },
   { title: "NAME", value: (row) => row.name },
   { title: "SIZE", value: (row) => row.size, align: "right" },
   { title: "REFS", value: (row) => row.refcount, align: "right" },
