@@ -2,6 +2,7 @@ import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { Kernel } from "../linux/kernel.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import { coreHeader, RAM_AT } from "./core-header.ts";
+import type { KernelSelf } from "./core-header.ts";
 import type { ProcessorState } from "./registers.ts";
 
 /** A core file in the making: RAM first, its head when the notes are known. */
@@ -17,8 +18,8 @@ export class CoreFile implements Disposable {
   }
 
   /** Writes the head, or writes it anew with what was learned since. */
-  writeHead(cpus: readonly ProcessorState[], vmcoreinfo?: Uint8Array): void {
-    writeSync(this.fd, coreHeader(this.#blocks, cpus, vmcoreinfo), 0, undefined, 0);
+  writeHead(cpus: readonly ProcessorState[], kernel?: KernelSelf): void {
+    writeSync(this.fd, coreHeader(this.#blocks, cpus, kernel), 0, undefined, 0);
   }
 
   [Symbol.dispose](): void {
@@ -33,9 +34,25 @@ const MAX_VMCOREINFO = 4096;
  * The text that the kernel keeps for its own crash dumps (kernel/crash_core.c: vmcoreinfo_data,
  * vmcoreinfo_size), or undefined where it was built without.
  */
-export function vmcoreinfoOf(kernel: Kernel): Uint8Array | undefined {
+function vmcoreinfoOf(kernel: Kernel): Uint8Array | undefined {
   const { space } = kernel;
   const size = space.count(kernel.symbol("vmcoreinfo_size"));
   if (!(size > 0 && size <= MAX_VMCOREINFO)) return undefined;
   return space.bytes(space.pointer(kernel.symbol("vmcoreinfo_data")), size);
+}
+
+/** What debuggers need to know of a kernel that was understood. */
+export function kernelSelf(kernel: Kernel): KernelSelf {
+  const { space, image } = kernel;
+  // Without KASLR of the memory regions there is no such variable, and no need to tell.
+  const directMap = space.pointer(kernel.symbol("page_offset_base"));
+  return {
+    vmcoreinfo: vmcoreinfoOf(kernel),
+    directMap: directMap < 0 ? space.folding.unfold(directMap) : undefined,
+    image: {
+      virtual: space.folding.unfold(image.virtual),
+      physical: image.physical,
+      size: image.size,
+    },
+  };
 }

@@ -1,3 +1,4 @@
+import { blockOf } from "../memory/ranges.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import type { ProcessorState } from "./registers.ts";
 
@@ -12,26 +13,39 @@ const NT_PRSTATUS = 1;
 /** Where the RAM's first byte lies in the file: a fixed place, with room for a thousand vCPUs' notes before. */
 export const RAM_AT = 2 ** 20;
 
+/** What the captured kernel says of itself, so that debuggers find their way by its addresses. */
+export type KernelSelf = {
+  /** The text that it keeps for its own crash dumps. */
+  readonly vmcoreinfo: Uint8Array | undefined;
+  /** Where it has all of physical memory mapped. */
+  readonly directMap: bigint | undefined;
+  /** Where its image is mapped, and lies. */
+  readonly image: { readonly virtual: bigint; readonly physical: number; readonly size: number };
+};
+
 /**
  * The head of an ELF core of a guest: for each vCPU a NT_PRSTATUS note and QEMU's own (so that
- * debuggers learn the control registers), the guest's VMCOREINFO, and one PT_LOAD a RAM block.
+ * debuggers learn the control registers), the guest's VMCOREINFO, and one PT_LOAD a RAM block. Where
+ * the kernel was understood, the addresses of its direct map are with them, and another PT_LOAD has
+ * its image: the same bytes of the file, as a kernel's own crash dumps have it
+ * (kernel/kexec_file.c: crash_prepare_elf64_headers).
  */
 export function coreHeader(
   blocks: readonly RamBlock[],
   cpus: readonly ProcessorState[],
-  vmcoreinfo: Uint8Array | undefined,
+  kernel?: KernelSelf,
 ): Buffer {
+  const vmcoreinfo = kernel?.vmcoreinfo;
+  const loads = [...imageLoads(blocks, kernel), ...blocks.map((block) => blockLoad(block, kernel))];
   const notes = Buffer.concat([
     ...cpus.map((cpu, index) => note("CORE", NT_PRSTATUS, prstatus(cpu, index))),
     ...cpus.map((cpu) => note("QEMU", 0, qemuState(cpu))),
     ...(vmcoreinfo === undefined ? [] : [note("VMCOREINFO", 0, vmcoreinfo)]),
   ]);
-  const notesAt = ELF_HEADER + PROGRAM_HEADER * (1 + blocks.length);
+  const notesAt = ELF_HEADER + PROGRAM_HEADER * (1 + loads.length);
   const headers = [
-    programHeader(PT_NOTE, notesAt, 0, notes.length),
-    ...blocks.map(({ start, size, offset }) =>
-      programHeader(PT_LOAD, RAM_AT + offset, start, size),
-    ),
+    programHeader(PT_NOTE, { offset: notesAt, physical: 0, virtual: 0n, size: notes.length }),
+    ...loads.map((load) => programHeader(PT_LOAD, load)),
   ];
   const bytes = Buffer.concat([fileHeader(headers.length), ...headers, notes]);
   if (bytes.length > RAM_AT) throw new RangeError("more notes than a core file has room for");
@@ -53,10 +67,33 @@ function fileHeader(programHeaders: number): Buffer {
   return header;
 }
 
-function programHeader(type: number, offset: number, physical: number, size: number): Buffer {
+type Load = {
+  readonly offset: number;
+  readonly virtual: bigint;
+  readonly physical: number;
+  readonly size: number;
+};
+
+function blockLoad({ start, size, offset }: RamBlock, kernel: KernelSelf | undefined): Load {
+  const { directMap } = kernel ?? {};
+  const virtual = directMap === undefined ? 0n : directMap + BigInt(start);
+  return { offset: RAM_AT + offset, virtual, physical: start, size };
+}
+
+/** The kernel's image, where it lies whole in one block. */
+function imageLoads(blocks: readonly RamBlock[], kernel: KernelSelf | undefined): Load[] {
+  if (kernel === undefined) return [];
+  const { virtual, physical, size } = kernel.image;
+  const block = blockOf(blocks, physical);
+  if (block === undefined || physical + size > block.start + block.size) return [];
+  return [{ offset: RAM_AT + block.offset + (physical - block.start), virtual, physical, size }];
+}
+
+function programHeader(type: number, { offset, virtual, physical, size }: Load): Buffer {
   const header = Buffer.alloc(PROGRAM_HEADER);
   header.writeUInt32LE(type, 0);
   header.writeBigUInt64LE(BigInt(offset), 8);
+  header.writeBigUInt64LE(virtual, 16);
   header.writeBigUInt64LE(BigInt(physical), 24);
   header.writeBigUInt64LE(BigInt(size), 32);
   header.writeBigUInt64LE(BigInt(size), 40);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, rmdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { KvmsecError, usageError } from "../base/errors.ts";
-import { CoreFile, vmcoreinfoOf } from "../evidence/core-file.ts";
+import { CoreFile, kernelSelf } from "../evidence/core-file.ts";
 import { sealPackage } from "../evidence/manifest.ts";
 import type { Manifest } from "../evidence/manifest.ts";
 import { writeJson, writeViews } from "../evidence/observations.ts";
@@ -92,7 +92,9 @@ async function make(
     const facts = await captureFacts(guest, monitor);
     using core = new CoreFile(join(partial, "memory.elf"), copy.blocks);
     const result = await copy.take(monitor, partial, core, job);
-    core.writeHead(parseRegisters(result.registers));
+    const processors = parseRegisters(result.registers);
+    core.writeHead(processors);
+    writeJson(join(partial, "registers.json"), { schema: "kvmsec.registers/1", processors });
     await job.step("look");
     onStage("reading every view out of the copy");
     const { verdict, incomplete } = await observe(
@@ -141,7 +143,7 @@ async function observe(
       gaps: inspection.gaps,
       ...inspection.document,
     });
-    core.writeHead(parseRegisters(result.registers), vmcoreinfoOf(copied.kernel));
+    core.writeHead(parseRegisters(result.registers), kernelSelf(copied.kernel));
     return { verdict: inspection.verdict, incomplete };
   } catch (error) {
     // A guest that is not understood is captured all the same.

@@ -18,21 +18,45 @@ const BANDWIDTH = 8 * 2 ** 30;
  * to start helpers. RAM that is not shared is part of the stream. Afterwards the guest is
  * `postmigrate` and its disks are flushed and let go of, until `cont`.
  */
+export class DeviceStateWriter implements AsyncDisposable {
+  readonly #monitor: QmpConnection;
+  readonly #place: Listening;
+
+  private constructor(monitor: QmpConnection, place: Listening) {
+    this.#monitor = monitor;
+    this.#place = place;
+  }
+
+  /** Gets all ready that can be before the guest stands still. */
+  static async prepare(monitor: QmpConnection, owner: number): Promise<DeviceStateWriter> {
+    await prepareMigration(monitor);
+    return new DeviceStateWriter(monitor, await listen(owner));
+  }
+
+  async save(path: string): Promise<void> {
+    const written = this.#place.receive(path);
+    // Awaited below; it must not count as unhandled when QEMU refuses first.
+    written.catch(() => {});
+    const over = waitForMigration(this.#monitor);
+    over.catch(() => {});
+    await this.#monitor.execute("migrate", { uri: `unix:${this.#place.socket}` });
+    await over;
+    await written;
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#place[Symbol.asyncDispose]();
+  }
+}
+
+/** The same of a guest that stands still already. */
 export async function saveDeviceState(
   monitor: QmpConnection,
   path: string,
   owner: number,
 ): Promise<void> {
-  await using place = await listen(owner);
-  const written = place.receive(path);
-  // Awaited below; it must not count as unhandled when QEMU refuses first.
-  written.catch(() => {});
-  await prepareMigration(monitor);
-  const over = waitForMigration(monitor);
-  over.catch(() => {});
-  await monitor.execute("migrate", { uri: `unix:${place.socket}` });
-  await over;
-  await written;
+  await using writer = await DeviceStateWriter.prepare(monitor, owner);
+  await writer.save(path);
 }
 
 /** Feeds such a file to a QEMU that was started with `-incoming defer`; it is then paused or runs. */

@@ -9,10 +9,12 @@ import { locateRam } from "../vm/ram-location.ts";
 import type { RamLocation } from "../vm/ram-location.ts";
 import { ramLayout } from "../vm/ram-layout.ts";
 import type { BehindResult } from "./copy-behind.ts";
-import { saveDeviceState } from "./device-state.ts";
-import { copyDisk, writableDisks } from "./disk-copy.ts";
+import { DeviceStateWriter } from "./device-state.ts";
+import { copyDisk, syncFile, writableDisks } from "./disk-copy.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
+import { takeScreenshot } from "./screenshot.ts";
+import type { Screenshot } from "./screenshot.ts";
 import { RunningCopy } from "./running-copy.ts";
 import { copyMemory, copySparse } from "./sparse-copy.ts";
 
@@ -39,6 +41,8 @@ export type CopyResult = {
   readonly disksLeftOut: readonly string[];
   /** What QEMU says of each vCPU. */
   readonly registers: string;
+  /** What its display showed a moment after it ran on, or why there is no picture. */
+  readonly screenshot: Screenshot;
 };
 
 /** An open file, and where in it the RAM's first byte goes. */
@@ -76,6 +80,9 @@ export class GuestCopy implements Disposable {
     await using stack = new AsyncDisposableStack();
     const behind = wasRunning ? await this.#prepareBehind(core) : "the guest stood still already";
     if (typeof behind !== "string") stack.use(behind);
+    const devices = stack.use(await DeviceStateWriter.prepare(monitor, this.#guest.qemu.uid));
+    // QEMU syncs its disks while it stops: what is on the disk before need not be waited for then.
+    for (const disk of wasRunning ? disks : []) syncFile(disk.path);
     await job.step("stop", { wasRunning });
     const timeline = new Timeline();
     let copying: Promise<BehindResult> | undefined;
@@ -85,7 +92,7 @@ export class GuestCopy implements Disposable {
       timeline.add("stopped");
       registers = await monitor.human("info registers -a");
       timeline.add("registers");
-      await saveDeviceState(monitor, join(folder, "device-state.bin"), this.#guest.qemu.uid);
+      await devices.save(join(folder, "device-state.bin"));
       timeline.add("device state");
       for (const disk of disks) copyDisk(disk, join(folder, diskFile(disk.node, disk.format)));
       timeline.add("disks");
@@ -105,7 +112,9 @@ export class GuestCopy implements Disposable {
     const { bytesWritten, waits } = await copying;
     if (typeof behind !== "string") timeline.add("memory, behind the running guest");
     writeFileSync(join(folder, "registers.txt"), registers, { mode: 0o600 });
+    const screenshot = await takeScreenshot(monitor, join(folder, "screen.png"));
     return {
+      screenshot,
       method: typeof behind === "string" ? "stop-copy-cont" : "copy-behind",
       methodReason: typeof behind === "string" ? behind : null,
       pauseMs,

@@ -138,10 +138,17 @@ test("a capture holds the tampering, its views and findings are of that moment, 
     "disk-disk.qcow2",
     "findings.json",
     "registers.txt",
+    "registers.json",
     "views/ps.json",
   ]) {
     assert.ok(names.has(name), name);
   }
+  const { processors } = JSON.parse(readFileSync(join(evidence, "registers.json"), "utf8"));
+  assert.match(processors[0].registers.RIP, /^0x[0-9a-f]+$/);
+  // A VM of kvmsec has no display.
+  const { file, reason } = manifest.facts["screenshot"] as { file: null; reason: string };
+  assert.equal(file, null);
+  assert.ok(reason.length > 0);
   const { processes } = JSON.parse(readFileSync(join(evidence, "views/ps.json"), "utf8"));
   assert.ok(processes.some(({ pid }: { pid: number }) => pid === 1));
   const { findings } = JSON.parse(readFileSync(join(evidence, "findings.json"), "utf8"));

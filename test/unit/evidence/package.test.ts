@@ -106,7 +106,11 @@ test("a core's notes give back the registers, and its memory lies where it lay",
     { start: 2 ** 32, size: 4096, offset: 8192 },
   ];
   using core = new CoreFile(path, blocks);
-  core.writeHead(parseRegisters(REGISTERS), Buffer.from("OSRELEASE=6.1\n"));
+  core.writeHead(parseRegisters(REGISTERS), {
+    vmcoreinfo: Buffer.from("OSRELEASE=6.1\n"),
+    directMap: 0xffff888000000000n,
+    image: { virtual: 0xffffffff81000000n, physical: 0x1000, size: 0x1000 },
+  });
   using memory = openDump(path);
   assert.deepEqual(
     memory.ranges.map(({ start, size }) => [start, size]),
