@@ -3,11 +3,10 @@ import { capture } from "../response/capture.ts";
 import { controlGuest, lockGuest, monitorOf } from "../response/guest-control.ts";
 import { settlePending } from "../response/pending.ts";
 import { keepEnd } from "../response/keep-end.ts";
-import { respond } from "../response/respond.ts";
+import { power } from "../response/power.ts";
 import { restore } from "../response/restore.ts";
-import { startVm, stopVm } from "../vm/guest-vm.ts";
+import { stopVm } from "../vm/guest-vm.ts";
 import { withVm } from "../vm/vm-lock.ts";
-import type { StartOptions } from "../vm/vm-start.ts";
 import { openHome } from "../vm/home.ts";
 import type { Home } from "../vm/home.ts";
 import { inspect } from "./inspect.ts";
@@ -65,10 +64,7 @@ async function carryOut(home: Home, asked: WorkOrder): Promise<Readonly<Record<s
       return { job, from, runningMs };
     }
     case "restart": {
-      const { job } = await respond(home, asked.vm, "kill");
-      const keepRemains: StartOptions["keepRemains"] = (config, paths) =>
-        keepEnd(home, config, paths);
-      const { pid } = await startVm(asked.vm, { keepRemains }, home);
+      const { job, pid } = await power(home, asked.vm, "restart");
       return { job, pid };
     }
     case "repair":

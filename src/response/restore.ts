@@ -12,6 +12,7 @@ import { freeze } from "./freeze.ts";
 import type { Inspect, Inspection } from "./inspection.ts";
 import { setLinks } from "./isolate.ts";
 import { runJob } from "./job.ts";
+import { keepEnd } from "./keep-end.ts";
 import type { Job } from "./job.ts";
 import { putBack } from "./put-back.ts";
 import { respond } from "./respond.ts";
@@ -101,6 +102,8 @@ async function replace(
 ): Promise<Restored> {
   const { onStage = () => {}, inspect } = options;
   const state = chooseState(home, config, options);
+  // Where it ended by itself, what is left of it is the evidence.
+  if (options.evidence !== false) await keepEnd(home, config, paths);
   const how = { state, linked: false, running: true, onStage };
   const { run, monitor, runningMs, downMs } = await putBack(home, config, paths, job, how);
   using held = new DisposableStack();

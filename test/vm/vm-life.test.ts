@@ -10,9 +10,11 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, afterEach, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { verifyPackage } from "../../src/evidence/verify.ts";
 import { connectQmp } from "../../src/qmp/connection.ts";
 import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
 import type { ConsoleLink } from "../../src/vm/console-link.ts";
@@ -263,8 +265,8 @@ test("a QEMU that does not answer is ended by force all the same", async () => {
   assert.equal(isRunning(started), false);
 });
 
-test("a guest that powers itself off is stopped, and starts again with its disk as it was", async () => {
-  await createVm("self", { image: home.image, ...small }, home);
+test("a guest that powers itself off is stopped, and starts again with its disk as it was; of one that was killed what is left is kept first", async () => {
+  await createVm("self", { image: home.image, ...small, ram: "file" }, home);
   const first = await startVm("self", {}, home);
   {
     using link = await openConsole(openVm("self", home), home);
@@ -274,12 +276,26 @@ test("a guest that powers itself off is stopped, and starts again with its disk 
   }
   while (isRunning(first)) await sleep(20);
   assert.equal(await vmState(openVm("self", home)), "stopped");
-  await startVm("self", {}, home);
-  using link = await openConsole(openVm("self", home), home);
-  await waitForLogin(link, "self", BOOT_MS);
-  const note = expectOutput(link, /^kept\r?$/m);
-  link.write("cat /root/note\r");
-  await note;
+  assert.equal((await run("start", "self")).status, 0);
+  const evidence = join(home.root, "evidence");
+  assert.equal(existsSync(evidence), false, "an end in order leaves nothing to keep");
+  {
+    using link = await openConsole(openVm("self", home), home);
+    await waitForLogin(link, "self", BOOT_MS);
+    const note = expectOutput(link, /^kept\r?$/m);
+    link.write("cat /root/note\r");
+    await note;
+  }
+  process.kill(openVm("self", home).run!.pid, "SIGKILL");
+  while (openVm("self", home).run !== undefined) await sleep(20);
+  assert.equal((await run("start", "self")).status, 0);
+  const [kept] = readdirSync(evidence);
+  assert.match(String(kept), /^self-ended-/);
+  const folder = join(evidence, kept!);
+  assert.deepEqual((await verifyPackage(folder)).faults, []);
+  // It holds the processes of the guest that was killed.
+  const listed = await kvmsec(home.root, "ps", `file:${join(folder, "memory.elf")}`, "--json");
+  assert.match(listed.stdout, /"comm":"systemd"/, listed.stderr);
 });
 
 test("the guide's example runs as it stands", async () => {
