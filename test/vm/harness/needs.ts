@@ -7,6 +7,7 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "qemu-system-x86", path: "/usr/bin/qemu-system-x86_64" },
   { package: "debian-archive-keyring", path: "/usr/share/keyrings/debian-archive-keyring.gpg" },
   { package: "gcc", path: "/usr/bin/gcc" },
+  { package: "make", path: "/usr/bin/make" },
   { package: "libc6-dev", path: "/usr/include/stdio.h" },
   { package: "linux-libc-dev", path: "/usr/include/linux/bpf.h" },
   { package: "busybox-static", path: "/usr/bin/busybox" },

@@ -27,7 +27,8 @@ export async function ownModules(kernel: Kernel): Promise<string> {
     const names = files.filter((name) => name.endsWith(".c"));
     const objects = names.map((name) => name.replace(/\.c$/, ".o")).join(" ");
     writeFileSync(join(fresh, "Kbuild"), `obj-m := ${objects}\n`);
-    await command("make", ["-s", "-C", headers, `M=${fresh}`, "-j2", "modules"]);
+    const compiler = await compilerFor(headers);
+    await command("make", ["-s", "-C", headers, `M=${fresh}`, `CC=${compiler}`, "-j2", "modules"]);
     renameSync(fresh, done);
   } catch (error) {
     rmSync(fresh, { recursive: true });
@@ -35,4 +36,11 @@ export async function ownModules(kernel: Kernel): Promise<string> {
     if (!existsSync(done)) throw error;
   }
   return done;
+}
+
+/** The one that the kernel was built with, where this machine has it; else its own. */
+async function compilerFor(headers: string): Promise<string> {
+  const wanted = /\b(gcc-\d+)$/m.exec(readFileSync(join(headers, ".kernelvariables"), "utf8"))?.[1];
+  const found = await command("sh", ["-c", `command -v ${wanted ?? "gcc"} || true`]);
+  return found === "" ? "gcc" : (wanted ?? "gcc");
 }
