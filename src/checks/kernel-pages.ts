@@ -1,6 +1,7 @@
 import { visitKernelPages } from "../arch/x86/mapped-ranges.ts";
 import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import { isReleasingCode } from "../linux/code-release.ts";
+import { isKexecCopy, kexecPages } from "../linux/kexec.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 
@@ -27,10 +28,13 @@ export const kernelPages: Check = {
     const owners = facts.get(codeOwners);
     for (const problem of owners.problems) context.unseen(problem);
     const trampoline = realModeCode(context);
+    const kexec = [...kexecPages(kernel)];
     const owned: Owned = (page) =>
       owners.ownerOf(page)?.part === "text" ||
       owners.ownerOf(page)?.part === "init_text" ||
       (page >= trampoline.start && page < trampoline.start + trampoline.size) ||
+      kexec.some(({ start, end }) => page >= start && page < end) ||
+      isKexecCopy(kernel, page) ||
       onlyTraps(context, page);
     const found = survey(context, owned);
     if (!found.whole) context.unseen("the page tables are larger than any kernel's");
