@@ -37,13 +37,14 @@ export const textForms: Check = {
     "Weaker than a comparison: an instruction exchanged for another of the same form, or a branch to the start of another function of the kernel, is not seen. Where both have files there is nothing left to look at.",
   run(context) {
     const { kernel, facts } = context;
-    const looked = regions.get(kernel) ?? new Regions(kernel);
-    regions.set(kernel, looked);
     const missing = [...facts.get(moduleSources)].filter(([, source]) => "missing" in source);
     if (facts.host.text !== undefined && missing.length === 0) return context.cover(0);
+    const looked = regions.get(kernel) ?? new Regions(kernel);
+    regions.set(kernel, looked);
     const ready = looked.prepare(facts.get(legalTargets).targets.generation);
     if (!ready) return context.skip("the records of ftrace cannot be read");
     if (facts.host.text === undefined) lookAt(context, looked, looked.kernelRegion());
+    looked.retain(new Set(missing.map(([{ module }]) => module)));
     for (const [module] of missing) {
       const region = looked.moduleRegion(module, spaceOf(context, module));
       if (typeof region !== "string") lookAt(context, looked, region);
@@ -89,6 +90,13 @@ class Regions {
   /** Whether ftrace has a site at the beginning of the function. */
   traced(start: GuestVirtual): boolean {
     return this.#records[lastAtOrBelow(this.#records, start + ENTRY_REACH - 1)] >= start;
+  }
+
+  /** Forgets modules that are gone, or have a file by now. */
+  retain(modules: ReadonlySet<GuestVirtual>): void {
+    for (const module of this.#modules.keys()) {
+      if (!modules.has(module)) this.#modules.delete(module);
+    }
   }
 
   kernelRegion(): Region {
