@@ -4,6 +4,7 @@ import { tableLines } from "../../src/cli/table.ts";
 import { kernel } from "../vm/harness/debian-kernel.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import { idleGuard, watching } from "./guard.ts";
+import { captures } from "./capture.ts";
 import type { Figure } from "./measure.ts";
 import { monitorMemory } from "./monitor-memory.ts";
 import { discovery, pageWalk, processList, sweepOfMany, sweeps, wholeCommand } from "./views.ts";
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
     ...(await sweepOfMany(guest)),
     ...(await processList(guest, 2000, 3)),
     ...(await watching(guest)),
+    ...(await captures(guest)),
     ...(await monitorMemory()),
     ...(await idleGuardOfMany()),
   ];
