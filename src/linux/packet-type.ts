@@ -72,6 +72,11 @@ export class PacketHandlers {
     // Since 6.17 what a packet socket of all devices asks for is its namespace's.
     const everywhere = kernel.symbol("ptype_all");
     if (everywhere === everywhere) yield everywhere;
+    // From 6.9 until then it lay among what the network reads often (include/net/hotdata.h).
+    const hot = kernel.symbol("net_hotdata");
+    if (hot === hot && kernel.types.has("net_hotdata", "ptype_all")) {
+      yield hot + kernel.offset("net_hotdata", "ptype_all");
+    }
     const ofNet = this.#members("net");
     const ofDevice = this.#members("net_device");
     for (const net of nets) {
