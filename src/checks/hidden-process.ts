@@ -1,3 +1,4 @@
+import type { GuestVirtual } from "../base/address.ts";
 import { foundIn, inAnyView, missingFrom } from "../linux/object-views.ts";
 import { taskViews } from "../linux/task-views.ts";
 import type { TaskView } from "../linux/task-views.ts";
@@ -7,6 +8,10 @@ import type { Report } from "./finding.ts";
 
 /** include/linux/threads.h. */
 const PID_MAX_LIMIT = 2 ** 22;
+/** include/linux/sched.h: not woken for the first time yet; it joins its control group before that. */
+const TASK_NEW = 0x800;
+/** It leaves its control group in between being marked so and its `exit_state`. */
+const PF_EXITING = 4;
 
 /** Every process is in every view that the kernel keeps of its processes. */
 export const hiddenProcess: Check = {
@@ -21,12 +26,18 @@ export const hiddenProcess: Check = {
     const { kernel } = context;
     const tasks = new Tasks(kernel);
     const exitState = kernel.reader("task_struct", "exit_state");
+    // `state` until 5.14.
+    const state = kernel.readerOf("task_struct", "__state", "state");
+    const flags = kernel.reader("task_struct", "flags");
+    const passing = (task: GuestVirtual): boolean =>
+      ((state?.(task) ?? 0) & TASK_NEW) !== 0 || (flags(task) & PF_EXITING) !== 0;
     const views = taskViews(kernel, (reason) => context.unseen(reason));
     const everyone = inAnyView(views);
     for (const task of everyone) {
       const missing = missingFrom(views, task);
       // A process on its way out leaves its views one after the other.
       if (missing.length === 0 || exitState(task) !== 0) continue;
+      if (missing.every((view) => view === "control groups") && passing(task)) continue;
       const pid = tasks.tgid(task);
       const comm = tasks.comm(task);
       if (!(pid > 0 && pid <= PID_MAX_LIMIT) || comm === undefined) continue;
