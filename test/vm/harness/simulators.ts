@@ -128,7 +128,6 @@ export const simulators: readonly Simulator[] = [
   ...several("hide-module", "kernel-pages", [
     ["a module out of the list and sysfs", "how=1", /belongs to nobody/],
     ["a module without a name as well", "how=2", /belongs to nobody/],
-    ["a module out of every list, wiped", "how=3", /belongs to nobody/],
   ]),
   ...several("hide-module", "hidden-module", [
     ["a module out of the list", "how=0", /hide_module is hidden: .*module list/],

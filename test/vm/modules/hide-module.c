@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Leaves the list of modules; then sysfs; then wipes its name; then the tree of addresses. */
+/* Leaves the list of modules; then sysfs; then wipes its name. */
 #include "simulator.h"
 #include <linux/kobject.h>
 
@@ -11,8 +11,6 @@ static char name[MODULE_NAME_LEN];
 
 static int plant(void)
 {
-	void (*leave_tree)(struct module *module) = find("mod_tree_remove");
-
 	before = THIS_MODULE->list.prev;
 	__list_del_entry(&THIS_MODULE->list);
 	if (how >= 1)
@@ -22,17 +20,11 @@ static int plant(void)
 		memset(THIS_MODULE->name, 0, sizeof(name));
 		THIS_MODULE->list.next = THIS_MODULE->list.prev = NULL;
 	}
-	if (how >= 3 && leave_tree)
-		leave_tree(THIS_MODULE);
 	return 0;
 }
 
 static void undo(void)
 {
-	void (*join_tree)(struct module *module) = find("mod_tree_insert");
-
-	if (how >= 3 && join_tree)
-		join_tree(THIS_MODULE);
 	if (how >= 2)
 		memcpy(THIS_MODULE->name, name, sizeof(name));
 	if (how >= 1 && kobject_add(&THIS_MODULE->mkobj.kobj, NULL, "%s", THIS_MODULE->name))
