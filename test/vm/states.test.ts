@@ -11,6 +11,8 @@ import { settlePending } from "../../src/response/pending.ts";
 import { stateFolder } from "../../src/response/saved-state.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { vmState } from "../../src/vm/guest-vm.ts";
+import { abnormalEnd } from "../../src/vm/vm-end.ts";
+import { vmPaths } from "../../src/vm/vm-state.ts";
 import { refusal, startKvmsec } from "./command-line.ts";
 import { Lab } from "./lab.ts";
 
@@ -164,4 +166,18 @@ test("a cold restoration boots the golden image: nothing is left of what the gue
   const { from, verdict } = JSON.parse(told.stdout);
   assert.deepEqual([from, verdict], ["golden-image", "clean"]);
   assert.equal(await lab.type("cat /root/note 2>&1 | grep -c 'No such'"), "1");
+});
+
+test("restarted, another QEMU boots it on its disk; killed by order, nothing of it is kept as a crash", async () => {
+  const { pid } = lab;
+  const told = await lab.run("respond", lab.name, "restart", "--json");
+  assert.equal(told.status, 0, told.stderr);
+  const { outcome, pid: now } = JSON.parse(told.stdout);
+  assert.equal(outcome, "restarted");
+  assert.equal(now, lab.pid);
+  assert.notEqual(now, pid);
+  const killed = await lab.run("respond", lab.name, "kill");
+  assert.equal(killed.status, 0, killed.stderr);
+  assert.equal(await state(), "stopped");
+  assert.equal(abnormalEnd(vmPaths(lab.home, lab.name)), undefined);
 });
