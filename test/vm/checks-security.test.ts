@@ -111,8 +111,8 @@ for (const { release, flavour, cpu } of guests) {
       undoes: "echo 2 > /proc/sys/kernel/kptr_restrict",
     });
     await t.test("a taint that nothing explains", async (inner) => {
-      await guest.run("echo 4096 > /proc/sys/kernel/tainted");
-      const says = /tainted with O while watched, and no module/;
+      await guest.run("echo 8192 > /proc/sys/kernel/tainted");
+      const says = /tainted with E while watched, and no module/;
       assertFound(inner, { check: "taint-and-lockdown", says }, look);
     });
   });
