@@ -179,7 +179,7 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: [
       {
         name: "respond",
-        summary: "act upon a guest: freeze, resume, isolate, rejoin, kill, restore",
+        summary: "act upon a guest: freeze, isolate, restore, restart, repair, kill a process",
         load: () => import("./commands/respond.ts"),
       },
       {
