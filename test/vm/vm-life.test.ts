@@ -131,7 +131,7 @@ function assertConfined(pid: number, folder: string): void {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
   assert.deepEqual([Number(stat[3]), stat[4]], [pid, "0"], "a session of its own, no terminal");
   const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
-  assert.ok(open.some((path) => path.startsWith("/memfd:memory-backend-memfd")));
+  assert.ok(open.some((path) => path.startsWith("/memfd:kvmsec-ram")));
 }
 
 test("a guest outlives the command that started it, killed with all its kin", async () => {
