@@ -3,6 +3,8 @@ import { CachedDisk } from "../disk/block-cache.ts";
 import { diskBytes } from "../disk/disk-bytes.ts";
 import type { DiskBytes } from "../disk/disk-bytes.ts";
 import type { DiskEntry, DiskPiece, FileSystem, Problem } from "../disk/file-system.ts";
+import { piecesOf } from "../disk/stretches.ts";
+import type { Stretch } from "../disk/stretches.ts";
 import { u16, u32 } from "../little-endian.ts";
 import { blockRuns } from "./block-map.ts";
 import { directoryEntries } from "./directory.ts";
@@ -99,24 +101,12 @@ export class ExtFileSystem implements FileSystem {
       yield { offset: 0, length: bytes.length, bytes };
       return undefined;
     }
-    let done = 0;
-    let isWhole = true;
-    const told = (reason: string): void => {
-      isWhole = false;
-      problem(reason);
-    };
-    for (const { offset, length, position } of this.#stretches(inode, told)) {
-      if (offset > done) yield { offset: done, length: offset - done, bytes: "hole" };
-      const bytes =
-        position === undefined ? "unwritten" : diskBytes(this.#volume, position, length);
-      if (bytes === undefined) return problem("a block cannot be read");
-      yield { offset, length, bytes };
-      done = offset + length;
-    }
-    if (isWhole && done < inode.size) {
-      yield { offset: done, length: inode.size - done, bytes: "hole" };
-    }
-    return undefined;
+    return yield* piecesOf(
+      this.#volume,
+      inode.size,
+      (told) => this.#stretches(inode, told),
+      problem,
+    );
   }
 
   /** Where a symbolic link leads; undefined where it is none, or cannot be read. */
@@ -158,10 +148,7 @@ export class ExtFileSystem implements FileSystem {
   }
 
   /** A file's runs of blocks as bytes, at most 1 MiB each, cut at its end. */
-  *#stretches(
-    inode: ExtInode,
-    problem: Problem,
-  ): Generator<{ offset: number; length: number; position: number | undefined }> {
+  *#stretches(inode: ExtInode, problem: Problem): Generator<Stretch> {
     const { blockSize } = this.superblock;
     const blocks = Math.ceil(inode.size / blockSize);
     const read = (block: number) => this.#block(block);

@@ -2,6 +2,8 @@ import { CachedDisk } from "../disk/block-cache.ts";
 import { diskBytes } from "../disk/disk-bytes.ts";
 import type { DiskBytes } from "../disk/disk-bytes.ts";
 import type { DiskEntry, DiskPiece, FileSystem, Problem } from "../disk/file-system.ts";
+import { piecesOf } from "../disk/stretches.ts";
+import type { Stretch } from "../disk/stretches.ts";
 import { blockEntries, shortEntries } from "./directory.ts";
 import { xfsRuns } from "./extents.ts";
 import { decodeXfsInode } from "./inode.ts";
@@ -84,24 +86,12 @@ export class XfsFileSystem implements FileSystem {
       yield { offset: 0, length: inode.size, bytes: inode.fork.subarray(0, inode.size) };
       return undefined;
     }
-    let done = 0;
-    let isWhole = true;
-    const told = (reason: string): void => {
-      isWhole = false;
-      problem(reason);
-    };
-    for (const { offset, length, position } of this.#stretches(inode, inode.size, told)) {
-      if (offset > done) yield { offset: done, length: offset - done, bytes: "hole" };
-      const bytes =
-        position === undefined ? "unwritten" : diskBytes(this.#volume, position, length);
-      if (bytes === undefined) return problem("a block cannot be read");
-      yield { offset, length, bytes };
-      done = offset + length;
-    }
-    if (isWhole && done < inode.size) {
-      yield { offset: done, length: inode.size - done, bytes: "hole" };
-    }
-    return undefined;
+    return yield* piecesOf(
+      this.#volume,
+      inode.size,
+      (told) => this.#stretches(inode, inode.size, told),
+      problem,
+    );
   }
 
   link(inode: XfsInode): string | undefined {
@@ -155,11 +145,7 @@ export class XfsFileSystem implements FileSystem {
   }
 
   /** A file's runs as bytes, at most 1 MiB each, up to `end`. */
-  *#stretches(
-    inode: XfsInode,
-    end: number,
-    problem: Problem,
-  ): Generator<{ offset: number; length: number; position: number | undefined }> {
+  *#stretches(inode: XfsInode, end: number, problem: Problem): Generator<Stretch> {
     const { blockSize } = this.superblock;
     const read = (block: number): Buffer | undefined => {
       const position = this.#positionOf(block);
