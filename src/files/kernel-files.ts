@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { KvmsecError, systemCode } from "../base/errors.ts";
@@ -115,7 +116,7 @@ function bootedWith({ target }: Guest): string[] {
   if (target.kind === "file") return [];
   const { pid, arguments: args } = target.qemu;
   const place = args.kernel?.startsWith("/") === true ? "root" : "cwd";
-  return args.kernel === undefined ? [] : [`/proc/${pid}/${place}/${args.kernel}`];
+  return args.kernel === undefined ? [] : [join(`/proc/${pid}/${place}`, args.kernel)];
 }
 
 function readHostFile(path: string): Uint8Array | string {

@@ -9,9 +9,11 @@ import type { CheckResult, Sweep } from "../../checks/sweep.ts";
 import { allowedOn } from "../../daemon/allow-for.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions, TextFile } from "../../files/kernel-files.ts";
+import type { Guest } from "../../vm/guest.ts";
 import { openHome } from "../../vm/home.ts";
 import { pausedProcessors } from "../../response/paused-processors.ts";
 import { readProcessors } from "../../vm/processors.ts";
+import type { ProcessorSource } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
 import { describeFinding } from "../finding-text.ts";
@@ -50,7 +52,7 @@ export const define: CommandModule["define"] = (command, io) => {
       }
       using guest = await attachWith(target, options);
       const files = findKernelFiles(guest, options);
-      const processors = await (options.pause === true ? pausedProcessors : readProcessors)(guest);
+      const processors = await processorsOf(guest, options, io);
       const result = sweep(
         guest.kernel,
         [...chosenChecks(options), ...baselineOf(target, options)],
@@ -69,6 +71,20 @@ export const define: CommandModule["define"] = (command, io) => {
       io.exit(statusOf(result));
     });
 };
+
+/** Where the guest cannot be paused, at least what can be read of it while it runs. */
+async function processorsOf(
+  guest: Guest,
+  { pause }: Options,
+  io: CommandIo,
+): Promise<ProcessorSource> {
+  if (pause !== true) return readProcessors(guest);
+  const paused = await pausedProcessors(guest);
+  if ("processors" in paused) return paused;
+  const why = printable(paused.processorsMissing);
+  await write(io.stderr, `kvmsec: the guest was not paused, so LSTAR is not read: ${why}\n`);
+  return readProcessors(guest);
+}
 
 /** The comparison with a baseline, where one was asked for. Throws KVMSEC_BASELINE_MISSING. */
 function baselineOf(target: string, { baseline }: Options): Check[] {
