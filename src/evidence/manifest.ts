@@ -63,9 +63,13 @@ export async function sealPackage(
     publicKey: publicPem(key),
     signature: sign(null, text, key).toString("base64"),
   };
-  const signed = `${JSON.stringify(signature, undefined, 2)}\n`;
-  writeFileSync(join(folder, SIGNATURE), signed, { mode: 0o600, flush: true });
+  writeFileSync(join(folder, SIGNATURE), signatureText(signature), { mode: 0o600, flush: true });
   return manifest;
+}
+
+/** The one form in which a signature is written: any other is a changed one. */
+export function signatureText({ schema, algorithm, publicKey, signature }: Signature): string {
+  return `${JSON.stringify({ schema, algorithm, publicKey, signature }, undefined, 2)}\n`;
 }
 
 /** Every file of a package but its manifest and signature, sorted. */

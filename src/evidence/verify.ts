@@ -1,8 +1,16 @@
-import { verify } from "node:crypto";
+import { createPublicKey, verify } from "node:crypto";
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { KvmsecError, systemCode } from "../base/errors.ts";
-import { chainLink, FIRST_LINK, hashFile, MANIFEST, packageFiles, SIGNATURE } from "./manifest.ts";
+import {
+  chainLink,
+  FIRST_LINK,
+  hashFile,
+  MANIFEST,
+  packageFiles,
+  SIGNATURE,
+  signatureText,
+} from "./manifest.ts";
 import type { Manifest, PackageFile, Signature } from "./manifest.ts";
 import { fingerprint } from "./signing-key.ts";
 
@@ -72,8 +80,16 @@ function signerOf(folder: string, manifest: Buffer): string | undefined {
     const text = readFileSync(join(folder, SIGNATURE), "utf8");
     const signed = parse<Signature>(text, "kvmsec.evidence-signature/1");
     if (signed === undefined) return undefined;
+    const key = createPublicKey(signed.publicKey);
     const signature = Buffer.from(signed.signature, "base64");
-    return verify(null, manifest, signed.publicKey, signature)
+    // Base64, PEM and JSON can write the same in many ways; only one of them was written.
+    const written = signatureText({
+      schema: "kvmsec.evidence-signature/1",
+      algorithm: "Ed25519",
+      publicKey: key.export({ type: "spki", format: "pem" }).toString(),
+      signature: signature.toString("base64"),
+    });
+    return text === written && verify(null, manifest, key, signature)
       ? fingerprint(signed.publicKey)
       : undefined;
   } catch {
