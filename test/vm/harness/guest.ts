@@ -24,6 +24,13 @@ export type GuestOptions = Hardware &
     readonly bootTimeout?: number;
   };
 
+/**
+ * One thread for all virtual processors: with a thread each, QEMU before 8.1 may keep translated
+ * code that another processor has patched since, and a guest that patches itself (tracers, static
+ * keys) oopses or hangs. Whoever reads from outside runs beside the guest in either way.
+ */
+const ACCELERATOR = "tcg,thread=single";
+
 /** A running test guest. Disposing it ends its QEMU with certainty. */
 export class Guest implements AsyncDisposable {
   readonly name: string;
@@ -157,7 +164,7 @@ async function boot(wish: GuestOptions): Promise<Guest> {
     paths,
     [
       hardwareArguments(name, paths, options),
-      ["-accel", "tcg,thread=multi"],
+      ["-accel", ACCELERATOR],
       options.fromDisk === true
         ? []
         : ["-kernel", options.kernel.vmlinuz, "-initrd", paths.initramfs, "-append", append],
