@@ -70,7 +70,7 @@ export class MutationStand {
     if (kind === 0) damagePages(this.memory, targets, next);
     else if (kind === 1 && tables.length > 0) damageTables(this.memory, tables, next);
     else damageWords(this.memory, targets, next);
-    this.#lookWith(this.kernel, image, progress, victim);
+    this.#lookWith(this.kernel, image, next, progress, victim);
   }
 
   /** A kernel whose symbols, types or tables are damaged is refused, or what it says is nonsense. */
@@ -82,13 +82,13 @@ export class MutationStand {
       kernel = openKernel(this.memory);
     });
     if (kernel === undefined) this.refused++;
-    else this.#lookWith(kernel, image, progress);
+    else this.#lookWith(kernel, image, next, progress);
   }
 
-  #lookWith(kernel: Kernel, image: number, progress: Progress, victim = -1): void {
+  /** Whoever reads what is damaged looks, and by chance some of the others. */
+  #lookWith(kernel: Kernel, image: number, next: Random, progress: Progress, victim = -1): void {
     for (const [index, subject] of this.subjects.entries()) {
-      const turn = (image + index) % subject.every === 0;
-      if (!turn && (index !== victim || subject.every > 20)) continue;
+      if (next() % subject.every !== 0 && index !== victim) continue;
       progress(image, index);
       this.#guarded(image, subject.name, () => void subject.run(kernel));
     }

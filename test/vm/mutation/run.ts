@@ -26,8 +26,9 @@ export async function assertNoFault(
   guest: Guest,
   images: number,
   seed = 1,
+  tell: (place: string) => void = () => {},
 ): Promise<MutationResult> {
-  const result = await mutate(guest.pid, images, seed);
+  const result = await mutate(guest.pid, images, seed, tell);
   assert.deepEqual(result.faults, []);
   for (const subject of result.subjects) {
     if (!subject.startsWith("check ")) assert.ok(result.most.has(subject), `${subject} was tried`);
@@ -37,7 +38,12 @@ export async function assertNoFault(
 }
 
 /** In a thread of its own, which can be ended even while it runs in a circle. */
-async function mutate(pid: number, images: number, seed: number): Promise<MutationResult> {
+async function mutate(
+  pid: number,
+  images: number,
+  seed: number,
+  tell: (place: string) => void,
+): Promise<MutationResult> {
   const at = new SharedArrayBuffer(8);
   const place = new Int32Array(at);
   const { promise, resolve, reject } = Promise.withResolvers<MutationResult>();
@@ -52,6 +58,7 @@ async function mutate(pid: number, images: number, seed: number): Promise<Mutati
     const now = `image ${place[0]}: ${names[place[1] ?? 0]}`;
     if (now === before) reject(new Error(`it does not end: ${now}`));
     before = now;
+    tell(now);
   }, STUCK_MS);
   try {
     return await promise;

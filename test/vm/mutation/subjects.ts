@@ -11,8 +11,8 @@ import { readInfo } from "../../../src/views/info.ts";
 import type { View } from "../../../src/views/view.ts";
 
 /**
- * Something that looks into a guest, and how often that can be afforded: in each `every`th image,
- * and in those where what it reads is damaged.
+ * Something that looks into a guest, and how often that can be afforded: in one of `every` images,
+ * and in all those where what it reads is damaged.
  */
 export type Subject = {
   readonly name: string;
@@ -22,30 +22,30 @@ export type Subject = {
 };
 
 /** Views that cost more than a few milliseconds even in a sound guest. */
-const SELDOM: Readonly<Record<string, number>> = { maps: 10, symbols: 100, syscalls: 20 };
+const SELDOM: Readonly<Record<string, number>> = { maps: 12, symbols: 50, syscalls: 24 };
 const SELDOM_CHECKED: Readonly<Record<string, number>> = {
-  "kernel-pages": 25,
-  "syscall-dispatch": 25,
+  "kernel-pages": 50,
+  "syscall-dispatch": 50,
 };
 
 /** Every view, the copying of cached files, and every check that needs nothing but memory. */
 export function subjects(): Subject[] {
   const views = Object.entries(allViews).map(([name, view]) => ({
     name,
-    every: SELDOM[name] ?? 2,
+    every: SELDOM[name] ?? 4,
     run: (kernel: Kernel) => readView(kernel, view as View<unknown>),
   }));
   const sweeps = checks.map((check) => ({
     name: `check ${check.id}`,
-    every: SELDOM_CHECKED[check.id] ?? 12,
+    every: SELDOM_CHECKED[check.id] ?? 24,
     run: (kernel: Kernel) => readCheck(kernel, check),
   }));
   const info = {
     name: "info",
-    every: 2,
+    every: 4,
     run: (kernel: Kernel) => JSON.stringify(readInfo(kernel)),
   };
-  return [...views, { name: "contents", every: 10, run: copyFiles }, info, ...sweeps];
+  return [...views, { name: "contents", every: 20, run: copyFiles }, info, ...sweeps];
 }
 
 function readView(kernel: Kernel, view: View<unknown>): string {
