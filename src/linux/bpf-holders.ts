@@ -2,13 +2,14 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import { FdTables } from "./fd-table.ts";
 import type { Kernel } from "./kernel.ts";
+import { distinctProcesses } from "./named-process.ts";
+import type { NamedProcess } from "./named-process.ts";
 import { Tasks } from "./task.ts";
 
 /** A descriptor of a process that holds a BPF object. */
-export type BpfDescriptor = {
+export type BpfDescriptor = NamedProcess & {
   readonly kind: "program" | "map" | "link";
   readonly object: GuestVirtual;
-  readonly pid: number;
 };
 
 /** File operations of descriptors whose private data is a BPF object (kernel/bpf/syscall.c). */
@@ -35,28 +36,29 @@ export function* bpfDescriptors(
   for (const task of tasks.processes(budget, problem)) {
     const files = tasks.files(task);
     if (!(files < 0)) continue;
+    const process = { pid: tasks.pid(task), comm: tasks.comm(task) ?? "?" };
     for (const { file } of tables.descriptors(files, budget, problem)) {
       const kind = wanted.get(operations(file));
-      if (kind !== undefined) yield { kind, object: content(file), pid: tasks.pid(task) };
+      if (kind !== undefined) yield { kind, object: content(file), ...process };
     }
   }
 }
 
 /**
  * Which processes hold a BPF program, map or link by a file descriptor: addresses of the objects
- * to pids, ascending.
+ * to those, by ascending pid.
  */
 export function bpfHolders(
   kernel: Kernel,
   budget: Budget,
   problem?: (reason: string) => void,
-): Map<GuestVirtual, number[]> {
-  const holders = new Map<GuestVirtual, Set<number>>();
-  for (const { object, pid } of bpfDescriptors(kernel, budget, problem)) {
-    const pids = holders.get(object) ?? new Set();
-    holders.set(object, pids.add(pid));
+): Map<GuestVirtual, NamedProcess[]> {
+  const holders = new Map<GuestVirtual, Map<number, NamedProcess>>();
+  for (const { object, pid, comm } of bpfDescriptors(kernel, budget, problem)) {
+    const found = holders.get(object) ?? new Map<number, NamedProcess>();
+    holders.set(object, found.set(pid, { pid, comm }));
   }
   return new Map(
-    [...holders].map(([object, pids]) => [object, [...pids].toSorted((a, b) => a - b)]),
+    [...holders].map(([object, found]) => [object, distinctProcesses(found.values())]),
   );
 }

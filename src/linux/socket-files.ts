@@ -3,12 +3,12 @@ import type { Budget } from "../base/budget.ts";
 import { Rings } from "./io-uring.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import type { NamedProcess } from "./named-process.ts";
 import type { Socks } from "./sock.ts";
 import { Tasks } from "./task.ts";
 
 /** Who has a socket open. */
-export type SocketHolder = {
-  readonly pid: number;
+export type SocketHolder = NamedProcess & {
   /** The descriptor that is the socket, or the io_uring that has it. */
   readonly fd: number;
   /** Place in that io_uring's table. */
@@ -58,13 +58,14 @@ export class SocketFiles {
     const seen = new Set<string>();
     for (const leader of this.#tasks.processes(budget, problem)) {
       const pid = this.#tasks.tgid(leader);
+      const process = { pid, comm: this.#tasks.comm(leader) ?? "?" };
       // A thread may have left the others' table (CLONE_FILES, unshare).
       for (const task of this.#tasks.threads(leader, budget, problem)) {
         const files = this.#tasks.files(task);
         const key = `${pid}/${files}`;
         if (files === 0 || files !== files || seen.has(key)) continue;
         seen.add(key);
-        this.#readTable(files, pid, found, budget, problem);
+        this.#readTable(files, process, found, budget, problem);
       }
     }
     return found;
@@ -76,7 +77,7 @@ export class SocketFiles {
    */
   #readTable(
     files: GuestVirtual,
-    pid: number,
+    process: NamedProcess,
     found: Map<GuestVirtual, OpenSocket>,
     budget: Budget,
     problem: (reason: string) => void,
@@ -85,7 +86,7 @@ export class SocketFiles {
     const table = this.#table(files);
     const array = this.#array(table);
     const count = this.#count(table);
-    const unreadable = `the open files of process ${pid} cannot be read`;
+    const unreadable = `the open files of process ${process.pid} cannot be read`;
     if (!(count <= MAX_FDS)) return problem(unreadable);
     const raw = new Uint8Array(Math.min(count, CHUNK) * 8);
     const view = new DataView(raw.buffer);
@@ -101,7 +102,7 @@ export class SocketFiles {
         if (high === 0) continue;
         if (!budget.step()) return problem("the time for reading open files is over");
         const file = space.folding.fold(low, high);
-        const holder = { pid, fd: first + index };
+        const holder = { ...process, fd: first + index };
         this.#add(file, holder, found);
         if (this.#rings.isRing(file)) this.#addRegistered(file, holder, found, budget, problem);
       }

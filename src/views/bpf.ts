@@ -6,10 +6,11 @@ import type { BpfMap } from "../linux/bpf-map.ts";
 import { BpfPrograms } from "../linux/bpf-program.ts";
 import type { BpfProgram } from "../linux/bpf-program.ts";
 import type { Kernel } from "../linux/kernel.ts";
+import type { NamedProcess } from "../linux/named-process.ts";
 import type { View } from "./view.ts";
 
 /** Processes that hold the object by a file descriptor. */
-type Held = { readonly pids: readonly number[] };
+type Held = { readonly processes: readonly NamedProcess[] };
 
 /** A program, map or link, told apart by `kind`. */
 export type BpfRow =
@@ -27,7 +28,7 @@ export const bpf: View<BpfRow, BpfSelection> = {
   *read(kernel, { kind = ["program", "map", "link"] }, problem) {
     const budget = kernel.budget();
     const holders = bpfHolders(kernel, budget, problem);
-    const held = (object: number): Held => ({ pids: holders.get(object) ?? [] });
+    const held = (object: number): Held => ({ processes: holders.get(object) ?? [] });
     if (kind.includes("program")) {
       for (const program of new BpfPrograms(kernel).all(budget, problem)) {
         yield { kind: "program", ...program, ...held(program.program) };
@@ -45,10 +46,14 @@ export const bpf: View<BpfRow, BpfSelection> = {
     }
   },
   json: (row, kernel) => {
-    if (row.kind === "program") return programJson(row, kernel);
-    if (row.kind === "map") return { ...row, btf: row.btf ?? null, map: kernel.format(row.map) };
+    const pids = row.processes.map(({ pid }) => pid);
+    if (row.kind === "program") return { ...programJson(row, kernel), pids };
+    if (row.kind === "map") {
+      return { ...row, btf: row.btf ?? null, map: kernel.format(row.map), pids };
+    }
     return {
       ...row,
+      pids,
       program: row.program ?? null,
       attachType: row.attachType ?? null,
       link: kernel.format(row.link),

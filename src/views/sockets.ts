@@ -1,3 +1,4 @@
+import { distinctProcesses } from "../linux/named-process.ts";
 import { readSockets } from "../linux/sockets.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
 import type { SocketSource } from "../linux/socket-sources.ts";
@@ -34,7 +35,8 @@ export const sockets: View<FoundSocket, SocketsOptions> = {
     local: row.local,
     remote: row.remote,
     inode: row.inode,
-    pids: pidsOf(row),
+    pids: distinctProcesses(row.holders).map(({ pid }) => pid),
+    processes: distinctProcesses(row.holders),
     fds: row.holders,
     uid: row.uid ?? null,
     netns: row.netns ?? null,
@@ -57,11 +59,6 @@ function isWanted(row: FoundSocket, { pid, protocol, listening }: SocketsOptions
 
 function hearsAnybody({ state, local, family }: FoundSocket): boolean {
   return state === "UNCONN" && family.startsWith("inet") && !local.endsWith(":*");
-}
-
-/** Processes that have a socket open, ascending, each once. */
-export function pidsOf(row: Pick<FoundSocket, "holders">): number[] {
-  return [...new Set(row.holders.map(({ pid }) => pid))].toSorted((a, b) => a - b);
 }
 
 /** What only some families have, as members of their own. */

@@ -4,6 +4,7 @@ import { bpf } from "../../views/bpf.ts";
 import type { BpfRow, BpfSelection } from "../../views/bpf.ts";
 import type { CommandModule } from "../command.ts";
 import { timeText } from "../output.ts";
+import { processNames } from "../process-names.ts";
 import type { Column } from "../table.ts";
 import { defineView } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -18,7 +19,7 @@ const columns: readonly Column<BpfRow>[] = [
     title: "LOADED",
     value: (row) => (row.kind === "program" ? timeText(row.loadedAt) : undefined),
   },
-  { title: "PIDS", value: (row) => row.pids.join(",") },
+  { title: "PID/NAME", value: (row) => processNames(row.processes) },
   { title: "DETAILS", value: details, shrink: 20 },
 ];
 

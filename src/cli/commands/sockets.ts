@@ -1,9 +1,11 @@
 import { Option } from "commander";
+import { distinctProcesses } from "../../linux/named-process.ts";
 import type { FoundSocket } from "../../linux/sockets.ts";
-import { pidsOf, sockets } from "../../views/sockets.ts";
+import { sockets } from "../../views/sockets.ts";
 import type { SocketsOptions } from "../../views/sockets.ts";
 import type { CommandModule } from "../command.ts";
 import { pidOption } from "../pid-option.ts";
+import { processNames } from "../process-names.ts";
 import type { Column } from "../table.ts";
 import { defineView } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -20,7 +22,11 @@ const columns: readonly Column<FoundSocket>[] = [
   { title: "UID", value: (row) => row.uid, align: "right" },
   { title: "NETNS", value: (row) => row.netns, align: "right" },
   { title: "SEEN", value: (row) => row.seenBy.join("+") },
-  { title: "PIDS", value: (row) => pidsOf(row).join(","), shrink: 8 },
+  {
+    title: "PID/NAME",
+    value: (row) => processNames(distinctProcesses(row.holders)),
+    shrink: 12,
+  },
   { title: "FILTER", value: filterText },
 ];
 

@@ -112,7 +112,7 @@ const EXPECTED: Readonly<Record<string, object>> = {
 export async function objectsHaveTheirHolders(guest: Guest, kernel: Kernel): Promise<void> {
   const pid = Number(await guest.run("pgrep bpf-zoo"));
   for (const row of readAll(bpf, kernel))
-    assert.deepEqual(row.pids, [pid], `${row.kind} ${row.id}`);
+    assert.deepEqual(row.processes, [{ pid, comm: "bpf-zoo" }], `${row.kind} ${row.id}`);
   const owners = new CodeOwners(kernel);
   for (const { jited, name, tag } of ofKind(kernel, "program")) {
     const owner = owners.ownerOf(jited?.address ?? Number.NaN);

@@ -15,7 +15,7 @@ export type SocketJson = {
   local: string;
   remote: string;
   inode: number;
-  pids: number[];
+  processes: { pid: number; comm: string }[];
   uid: number | null;
   netns: number;
   kind: string;
@@ -65,21 +65,27 @@ function isHashed(row: SocketJson): boolean {
   return row.seenBy.includes("hash") && (row.protocol !== "tcp" || row.tables.join() !== "bhash");
 }
 
-/** `LISTEN 127.0.0.1:80 0.0.0.0:* ino=7 uid=0 pids=12` */
-function inetLine({ state, local, remote, inode, uid, pids }: SocketJson): string {
-  return `${state} ${local} ${remote} ino=${inode} uid=${uid ?? 0} pids=${pids.join(",")}`;
+/** `LISTEN 127.0.0.1:80 0.0.0.0:* ino=7 uid=0 users=12/nc` */
+function inetLine({ state, local, remote, inode, uid, processes }: SocketJson): string {
+  return `${state} ${local} ${remote} ino=${inode} uid=${uid ?? 0} users=${users(processes)}`;
 }
 
 function ssLine(line: string): string {
   const [state, , , local, remote] = line.split(/\s+/);
   const inode = /ino:(\d+)/.exec(line)?.[1] ?? "0";
   const uid = /uid:(\d+)/.exec(line)?.[1] ?? "0";
-  return `${state} ${local} ${remote} ino=${inode} uid=${uid} pids=${pidsOfSs(line)}`;
+  return `${state} ${local} ${remote} ino=${inode} uid=${uid} users=${usersOfSs(line)}`;
 }
 
-function pidsOfSs(line: string): string {
-  const pids = new Set([...line.matchAll(/pid=(\d+)/g)].map((match) => Number(match[1])));
-  return [...pids].toSorted((a, b) => a - b).join(",");
+function usersOfSs(line: string): string {
+  const found = line.matchAll(/\("([^"]*)",pid=(\d+)/g);
+  return users(Array.from(found, ([, comm, pid]) => ({ pid: Number(pid), comm })));
+}
+
+/** `12/nc,13/sh`: each process once. */
+function users(processes: SocketJson["processes"]): string {
+  const names = processes.map(({ pid, comm }) => `${pid}/${comm}`);
+  return [...new Set(names)].toSorted((a, b) => Number.parseInt(a) - Number.parseInt(b)).join(",");
 }
 
 function lines(text: string): string[] {
@@ -122,7 +128,7 @@ export async function unixSocketsAreThoseOfSs(guest: Guest, kernel: Kernel): Pro
     const output = await guest.run(within(name, "ss -HOxanp"));
     const expected = lines(output).map((line) => {
       const [kind, state, , , local, inode, , peer] = line.split(/\s+/);
-      return `${kind} ${state} ${local} ${inode} ${peer} ${pidsOfSs(line)}`;
+      return `${kind} ${state} ${local} ${inode} ${peer} ${usersOfSs(line)}`;
     });
     assert.ok(expected.length >= 9);
     // `ss` leaves out what nobody has accepted yet.
@@ -133,7 +139,7 @@ export async function unixSocketsAreThoseOfSs(guest: Guest, kernel: Kernel): Pro
     assertSameLines(
       rows.map(
         (row) =>
-          `${kinds[row.type]} ${row.state} ${row.local} ${row.inode} ${row.unix?.peerInode} ${row.pids.join(",")}`,
+          `${kinds[row.type]} ${row.state} ${row.local} ${row.inode} ${row.unix?.peerInode} ${users(row.processes)}`,
       ),
       expected,
     );
@@ -149,7 +155,7 @@ export async function packetSocketsAreThoseOfSs(guest: Guest, kernel: Kernel): P
       const [kind, state, , , local] = line.split(/\s+/);
       const filter = /bpf filter \(\d+\):\s*(.*?)\s*$/.exec(line)?.[1] ?? "";
       const code = filter.replaceAll(/\s*,\s*/g, ",").replace(/,$/, "");
-      return `${kind} ${state} ${local} ${/ino:(\d+)/.exec(line)?.[1]} ${pidsOfSs(line)} ${code}`;
+      return `${kind} ${state} ${local} ${/ino:(\d+)/.exec(line)?.[1]} ${usersOfSs(line)} ${code}`;
     });
     const rows = socketRows(kernel).filter((row) => row.netns === netns && row.family === "packet");
     const text = (row: SocketJson): string => (row.filter?.classic ?? []).join(",");
@@ -157,7 +163,7 @@ export async function packetSocketsAreThoseOfSs(guest: Guest, kernel: Kernel): P
     assertSameLines(
       rows.map(
         (row) =>
-          `${row.type === "raw" ? "p_raw" : "p_dgr"} ${row.state} ${row.local} ${row.inode} ${row.pids.join(",")} ${text(row)}`,
+          `${row.type === "raw" ? "p_raw" : "p_dgr"} ${row.state} ${row.local} ${row.inode} ${users(row.processes)} ${text(row)}`,
       ),
       expected,
     );
@@ -212,7 +218,7 @@ export function bothWaysAgree(kernel: Kernel): void {
   assertSameLines(hashed.map(identity), seen("hash"));
   const sent = both.filter((row) => row.inFlight);
   assert.deepEqual(
-    sent.map(({ local, pids, seenBy }) => [local, pids, seenBy.join()]),
+    sent.map(({ local, processes, seenBy }) => [local, processes, seenBy.join()]),
     [
       ["127.0.0.1:8090", [], "hash"],
       ["127.0.0.1:8090", [], "hash"],
@@ -233,7 +239,7 @@ export async function selectionIsThatOfSs(guest: Guest, kernel: Kernel): Promise
   const found = socketRows(kernel, { listening: true, protocol, by: "hash" });
   assertSameLines(locals(found), expected);
 
-  const pid = Number(pidsOfSs(await guest.run("ss -Htlnp sport = :7777")));
+  const pid = Number.parseInt(usersOfSs(await guest.run("ss -Htlnp sport = :7777")));
   const own = socketRows(kernel, { pid: [pid] });
   assert.deepEqual(locals(own), ["*:7777"]);
 }
@@ -268,13 +274,13 @@ export async function vsockSocketsAreThoseOfSs(guest: Guest, kernel: Kernel): Pr
   }
   const expected = lines(await guest.run("ss -HO --vsock -anp")).map((line) => {
     const [kind, state, , , local, remote] = line.split(/\s+/);
-    return `${kind} ${state} ${local} ${remote} ${pidsOfSs(line)}`;
+    return `${kind} ${state} ${local} ${remote} ${usersOfSs(line)}`;
   });
   const rows = socketRows(kernel).filter((row) => row.family === "vsock");
   assert.ok(expected.length >= 3);
   const bound = rows.filter((row) => row.local !== "*:*");
   assertSameLines(
-    bound.map((row) => `v_str ${row.state} ${row.local} ${row.remote} ${row.pids.join(",")}`),
+    bound.map((row) => `v_str ${row.state} ${row.local} ${row.remote} ${users(row.processes)}`),
     expected.filter((line) => !line.includes(" *:* *:* ")),
   );
   assert.ok(bound.every((row) => row.seenBy.join() === "fd,hash"));
