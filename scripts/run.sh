@@ -103,13 +103,16 @@ install_node() {
   [ -x $pinned ] || fail "the pinned Node is missing. Try: npm config set ignore-scripts false, then npm ci"
 }
 
+# Milliseconds after which one test counts as hung.
+patience=1200000
+
 run_tests() {
   concurrency=$(nproc 2>/dev/null || echo 2)
   [ "$concurrency" -ge 2 ] || concurrency=2
   [ "$concurrency" -le 4 ] || concurrency=4
   # Node options go before the files; whoever names files runs only those.
   exec "$pinned" --conditions=kvmsec-source --disable-warning=ExperimentalWarning --test \
-    --test-concurrency="$concurrency" --test-timeout=1200000 --test-reporter=spec "$@"
+    --test-concurrency="$concurrency" --test-timeout="$patience" --test-reporter=spec "$@"
 }
 
 only_options() {
@@ -146,6 +149,7 @@ case $task in
     run_tests "$@" 'test/unit/**/*.test.ts' 'test/property/**/*.test.ts'
     ;;
   test:slow)
+    patience=21600000
     only_options "$@" || run_tests "$@"
     run_tests "$@" 'test/slow/**/*.test.ts'
     ;;
