@@ -8,6 +8,8 @@ import { tryLockFile } from "../native/file-lock.ts";
 import { jobsAtWork } from "../response/job.ts";
 import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
+import { Store } from "../store/store.ts";
+import type { LogCut } from "../store/store.ts";
 import type { Config } from "./config.ts";
 import { ControlServer } from "./control-server.ts";
 import { EvidenceKeeper } from "./evidence-keeper.ts";
@@ -54,6 +56,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   held.use(onlyOne(home));
   const manager = held.use(new ServiceManager());
   const recall = new Recall();
+  const cut = cutOff(home);
   const log = held.use(EventLog.open(eventLogPath(home.root), (event) => recall.take(event)));
   log.on((event) => recall.take(event));
   log.on(options.onEvent);
@@ -64,6 +67,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { profile, dryRun, interval } = config.now;
   const started = { pid: process.pid, profile, dryRun, intervalMs: interval };
   tell("daemon-started", undefined, { ...started, config: config.facts() });
+  if (cut !== undefined) {
+    tell("log-cut", undefined, cut);
+    options.onTrouble(
+      `the event log was cut: it held ${cut.found} events, and the store knows of ${cut.events}`,
+    );
+  }
   await settle(context);
   const daemon = new Daemon(context, options);
   held.use(new EvidenceKeeper(context, options.onTrouble));
@@ -184,6 +193,17 @@ class Daemon {
     if (this.#troubles.has(text)) return;
     this.#troubles.add(text);
     this.#options.onTrouble(text);
+  }
+}
+
+/** What the store has seen and the log does not hold any more; before anything is written to it. */
+function cutOff(home: Home): LogCut | undefined {
+  try {
+    using store = Store.open(home);
+    return store.cut;
+  } catch {
+    // That it cannot be opened is told by who keeps it.
+    return undefined;
   }
 }
 

@@ -9,7 +9,7 @@ import {
   renameSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { nextEvent } from "./event.ts";
 import type { EventContent, GuardEvent } from "./event.ts";
 import { segmentPath, segmentsOf } from "./log-files.ts";
@@ -35,12 +35,15 @@ export class EventLog implements Disposable {
   #fd: number;
   #first: number;
   #last: GuardEvent | undefined;
+  /** Where the file ends, as far as it was written by us. */
+  #size: number;
   readonly #listeners = new Set<(event: GuardEvent) => void>();
 
   private constructor(path: string, end: Pick<LogEnd, "first" | "last">, rotateBytes: number) {
     this.path = path;
     this.#rotateBytes = rotateBytes;
     this.#fd = openSync(path, "a", 0o600);
+    this.#size = fstatSync(this.#fd).size;
     this.#first = end.first;
     this.#last = end.last;
   }
@@ -66,28 +69,34 @@ export class EventLog implements Disposable {
     const log = new EventLog(path, end, rotateBytes);
     if (end.torn > 0) {
       ftruncateSync(log.#fd, end.offset);
+      log.#size = end.offset;
       log.append({ kind: "log-torn", guest: null, data: { bytes: end.torn } });
     }
     return log;
   }
 
-  /** Appends an event; it is on the disk when this returns. Throws what the disk says (ENOSPC). */
+  /**
+   * Appends an event; it is on the disk when this returns. A file that somebody else has cut, written
+   * to or removed meanwhile is put aside first, as `open` does. Throws what the disk says (ENOSPC).
+   */
   append(content: EventContent): GuardEvent {
+    const { size: found, nlink } = fstatSync(this.#fd);
+    if (found !== this.#size || nlink === 0) this.#beginAnew(found);
     const event = nextEvent(this.#last, content);
     const line = Buffer.from(`${JSON.stringify(event)}\n`);
     if (line.length > MAX_EVENT) {
       return this.append({ ...content, data: { omitted: line.length } });
     }
     this.#rotate(line.length);
-    const { size } = fstatSync(this.#fd);
     try {
       for (let done = 0; done < line.length;) done += writeSync(this.#fd, line, done);
       fsyncSync(this.#fd);
     } catch (error) {
       // A full disk: no half a line may stand before the next one.
-      ftruncateSync(this.#fd, size);
+      ftruncateSync(this.#fd, this.#size);
       throw error;
     }
+    this.#size += line.length;
     this.#last = event;
     for (const listener of this.#listeners) listener(event);
     return event;
@@ -102,15 +111,27 @@ export class EventLog implements Disposable {
     closeSync(this.#fd);
   }
 
+  #beginAnew(found: number): void {
+    const facts = { file: basename(this.path), expected: this.#size, found };
+    const aside = putAside(this.path);
+    closeSync(this.#fd);
+    this.#fd = openSync(this.path, "a", 0o600);
+    this.#size = 0;
+    this.#first = 1;
+    this.#last = undefined;
+    const reason = "it was cut, written to or removed while the guard had it open";
+    this.append({ kind: "log-damaged", guest: null, data: { aside, ...facts, reason } });
+  }
+
   /** Whoever dies in the middle of it leaves a log without a file to write to, which is opened anew. */
   #rotate(more: number): void {
-    const { size } = fstatSync(this.#fd);
-    if (size === 0 || size + more <= this.#rotateBytes) return;
+    if (this.#size === 0 || this.#size + more <= this.#rotateBytes) return;
     renameSync(this.path, segmentPath(this.path, this.#first));
     const fd = openSync(this.path, "a", 0o600);
     syncFolder(this.path);
     closeSync(this.#fd);
     this.#fd = fd;
+    this.#size = 0;
     this.#first = (this.#last?.sequence ?? 0) + 1;
   }
 }

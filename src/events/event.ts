@@ -8,6 +8,7 @@ export const eventKinds = [
   "config-rejected",
   "log-torn",
   "log-damaged",
+  "log-cut",
   "guest-found",
   "guest-ended",
   "guest-state",

@@ -53,6 +53,8 @@ export function readLog(
   using log = LogFiles.open(path);
   const files = from.last === undefined ? log.files : log.from(from.first);
   let end: LogEnd = { ...from, fault: undefined, torn: 0 };
+  // Between two files, in the middle of a rotation, there is none to go on with.
+  if (files.length === 0 && from.lines > 0) return missing(path, from);
   for (const file of files) {
     const read = readFile(file, take, end);
     if (read.fault !== undefined) return read;
@@ -96,6 +98,11 @@ function readFile(file: LogFile, take: (event: GuardEvent) => void, from: LogEnd
 
 function faulty({ path }: LogFile, end: LogEnd, reason: string): LogEnd {
   return { ...end, fault: { file: basename(path), line: end.lines + 1, reason }, torn: 0 };
+}
+
+function missing(path: string, end: LogEnd): LogEnd {
+  const fault = { file: basename(path), line: end.lines, reason: "the file is gone" };
+  return { ...end, fault, torn: 0 };
 }
 
 function* chunks(fd: number, from: number): Generator<Buffer> {

@@ -20,6 +20,15 @@ export function storePath(home: Pick<Home, "root">): string {
 
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
+/** What the store has taken in of a log that does not hold it any more. */
+export type LogCut = {
+  /** The last event that the store had seen, by number and hash. */
+  readonly events: number;
+  readonly hash: string;
+  /** How many events the log held when that was noticed. */
+  readonly found: number;
+};
+
 const KEPT = ["guests", "sweeps", "findings", "finding_life", "decisions", "reactions"] as const;
 
 /**
@@ -79,8 +88,19 @@ export class Store implements Disposable {
     this.#database.close();
   }
 
+  /**
+   * Events at the end of the log that were cut off, or all of it exchanged for another one: the log
+   * alone cannot tell. Known until the log itself has it on record (`log-cut`).
+   */
+  get cut(): LogCut | undefined {
+    return this.#recall<LogCut>("cut");
+  }
+
   #takeLog(): LogFault | undefined {
-    const take = (event: GuardEvent): void => takeEvent(this.#database, event);
+    const take = (event: GuardEvent): void => {
+      takeEvent(this.#database, event);
+      if (event.kind === "log-cut" && event.data["hash"] === this.cut?.hash) this.#forget("cut");
+    };
     const path = eventLogPath(this.#home.root);
     const known = this.#position();
     let end = readLog(path, take, known);
@@ -88,10 +108,25 @@ export class Store implements Disposable {
       // Another log lies there than the one that was read: what was put aside is no part of it.
       for (const table of KEPT) this.#database.exec(`DELETE FROM ${table}`);
       this.#database.exec("DELETE FROM evidence WHERE job IS NULL");
-      end = readLog(path, take);
+      let first: GuardEvent | undefined;
+      let same: GuardEvent | undefined;
+      end = readLog(path, (event) => {
+        first ??= event;
+        if (event.sequence === known.events) same = event;
+        take(event);
+      });
+      const cut = same?.hash !== known.last?.hash && first?.kind !== "log-damaged";
+      if (cut && end.fault === undefined) this.#rememberCut(known, end);
     }
     this.#remember("log", { ...end, fault: undefined });
     return end.fault;
+  }
+
+  /** Of several cuts the first is told: what it knows of lies furthest back. */
+  #rememberCut(known: LogEnd, { events }: LogEnd): void {
+    if (known.last === undefined || this.cut !== undefined) return;
+    const { sequence, hash } = known.last;
+    this.#remember("cut", { events: sequence, hash, found: events } satisfies LogCut);
   }
 
   /** A position whose own event the log no longer has shows at the next event, which then does not follow. */
@@ -122,6 +157,10 @@ export class Store implements Disposable {
   #recall<Value>(key: string): Value | undefined {
     const row = this.#database.prepare("SELECT value FROM meta WHERE key = ?").get(key);
     return row === undefined ? undefined : (JSON.parse(String(row["value"])) as Value);
+  }
+
+  #forget(key: string): void {
+    this.#database.prepare("DELETE FROM meta WHERE key = ?").run(key);
   }
 
   #remember(key: string, value: object): void {

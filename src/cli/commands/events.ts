@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { InvalidArgumentError, Option } from "commander";
 import { KvmsecError, exitStatus } from "../../base/errors.ts";
 import { eventKinds } from "../../events/event.ts";
@@ -5,7 +6,9 @@ import type { EventKind, GuardEvent } from "../../events/event.ts";
 import { eventLogPath } from "../../events/event-log.ts";
 import { readLog } from "../../events/log-reader.ts";
 import type { LogEnd } from "../../events/log-reader.ts";
-import { homePath } from "../../vm/home.ts";
+import { Store, storePath } from "../../store/store.ts";
+import type { LogCut } from "../../store/store.ts";
+import { homePath, openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { eventText } from "../event-text.ts";
 import { onInterrupt, pause } from "../interrupt.ts";
@@ -74,9 +77,11 @@ function time(text: string): Date {
   throw new InvalidArgumentError("Write a time as 2026-01-31T12:00:00Z.");
 }
 
+/** The log says whether it holds together; that its end is missing only the store can know. */
 async function verify(io: CommandIo, path: string, options: Options): Promise<void> {
   const { events, last, fault, torn } = readLog(path);
-  if (fault !== undefined) io.exit(exitStatus.findings);
+  const cut = fault === undefined ? cutOff() : undefined;
+  if (fault !== undefined || cut !== undefined) io.exit(exitStatus.findings);
   if (options.json === true) {
     const hash = last?.hash ?? null;
     return writeDocument(io, "kvmsec.events-verify/1", {
@@ -85,13 +90,27 @@ async function verify(io: CommandIo, path: string, options: Options): Promise<vo
       hash,
       fault: fault ?? null,
       torn,
+      cut: cut ?? null,
     });
   }
   const after = torn === 0 ? "" : ` (${torn} bytes of an unfinished line follow)`;
   await write(
     io.stdout,
     fault === undefined
-      ? `${path}: ${events} events, unbroken${after}; the last hash is ${last?.hash ?? "none"}\n`
+      ? `${path}: ${events} events, unbroken${after}; the last hash is ${last?.hash ?? "none"}\n${cutText(cut)}`
       : `${fault.file}: line ${fault.line} does not fit: ${fault.reason}; ${events} events before it do\n`,
   );
+}
+
+function cutText(cut: LogCut | undefined): string {
+  if (cut === undefined) return "";
+  const { events, hash, found } = cut;
+  return `Its end was cut off or exchanged: the store has seen event ${events} (hash ${hash}), and the log held ${found} when that was noticed.\n`;
+}
+
+/** A home without a store has nobody who remembers. */
+function cutOff(): LogCut | undefined {
+  if (!existsSync(storePath({ root: homePath(process.env) }))) return undefined;
+  using store = Store.open(openHome());
+  return store.cut;
 }

@@ -6,6 +6,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -110,6 +111,25 @@ const filesOf = (path: string) =>
   readdirSync(dirname(path))
     .toSorted()
     .map((name) => join(dirname(path), name));
+
+test("a log that is cut, written to or removed under its writer's hands begins anew with that", (t) => {
+  const changes: readonly ((path: string) => void)[] = [
+    (path) => truncateSync(path, 0),
+    (path) => truncateSync(path, readFileSync(path).indexOf(10) + 1),
+    (path) => appendFileSync(path, "{}\n"),
+    (path) => rmSync(path),
+  ];
+  for (const change of changes) {
+    const path = logWith(t, 3);
+    using log = EventLog.open(path);
+    log.append({ kind: "alert", guest: null, data: {} });
+    change(path);
+    log.append({ kind: "decision", guest: null, data: {} });
+    const kinds: string[] = [];
+    const end = readLog(path, ({ kind }) => kinds.push(kind));
+    assert.deepEqual([end.fault, kinds], [undefined, ["log-damaged", "decision"]]);
+  }
+});
 
 test("a log that is full goes on in another file, and the chain holds over all of them", (t) => {
   const path = logWith(t, 0);

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { EventLog, eventLogPath } from "../../../src/events/event-log.ts";
 import type { EventContent, EventKind } from "../../../src/events/event.ts";
+import { readLog } from "../../../src/events/log-reader.ts";
 import { runJob } from "../../../src/response/job.ts";
 import { lifeOf, listFindings } from "../../../src/store/findings.ts";
 import { Store, storePath } from "../../../src/store/store.ts";
@@ -154,6 +155,49 @@ test("another log in the place of the one that was read is taken instead of it",
     listFindings(store, { all: true }).map(({ id }) => id),
     ["c"],
   );
+});
+
+/** What `Store` and `kvmsec events --verify` say of a log. */
+const cutOf = (home: Home) => {
+  using store = Store.open(home);
+  return store.cut;
+};
+
+test("a log that is cut at its end, exchanged or removed is told until that is on record", (t) => {
+  const home = homeOf(t);
+  const path = eventLogPath(home.root);
+  log(home, ...history);
+  assert.equal(cutOf(home), undefined);
+  const last = readLog(path).last?.hash;
+  const lines = readFileSync(path, "utf8").split("\n");
+  writeFileSync(
+    path,
+    lines
+      .slice(0, 2)
+      .map((line) => `${line}\n`)
+      .join(""),
+  );
+  const { events, fault } = readLog(path);
+  assert.deepEqual([events > 0, fault], [true, undefined], "by itself it is unbroken");
+  const cut = { events: history.length, hash: last, found: events };
+  assert.deepEqual(cutOf(home), cut);
+  log(home, said("alert"));
+  assert.deepEqual(cutOf(home), cut, "however often the store is opened, and whatever follows");
+  log(home, { kind: "log-cut", guest: null, data: { ...cut } });
+  assert.equal(cutOf(home), undefined);
+  const { events: all, last: end } = readLog(path);
+  rmSync(dirname(path), { recursive: true });
+  assert.deepEqual(cutOf(home), { events: all, hash: end?.hash, found: 0 });
+});
+
+test("a log that was put aside as damaged is not called cut", (t) => {
+  const home = homeOf(t);
+  log(home, ...history);
+  assert.equal(cutOf(home), undefined);
+  const path = eventLogPath(home.root);
+  writeFileSync(path, readFileSync(path, "utf8").replace("alert", "alarm").replace("r1", "r2"));
+  log(home, said("guest-found"));
+  assert.equal(cutOf(home), undefined);
 });
 
 test("a store of a newer kvmsec is refused, and stays as it is", (t) => {
