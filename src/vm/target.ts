@@ -1,6 +1,10 @@
+import { join } from "node:path";
 import { KvmsecError, usageError } from "../base/errors.ts";
+import { homePath, readDocument } from "./home.ts";
+import { checkedName } from "./name.ts";
 import { listQemuProcesses, qemuProcess } from "./qemu-process.ts";
 import type { QemuProcess } from "./qemu-process.ts";
+import type { VmConfig } from "./vm-state.ts";
 
 /** What a user may name: a running QEMU, or a file with a guest's memory. */
 export type Target =
@@ -9,7 +13,7 @@ export type Target =
 
 /**
  * Finds the target that `text` names: `pid:1234`, `file:PATH`, `qmp:PATH`, `libvirt:DOMAIN`, or
- * the name of a running guest.
+ * the name of a running guest; among several of a name the one of the user's own home is meant.
  * Throws KVMSEC_TARGET_UNKNOWN, KVMSEC_TARGET_AMBIGUOUS, KVMSEC_TARGET_NOT_QEMU (exit status 2 or 3).
  */
 export function findTarget(text: string): Target {
@@ -59,11 +63,21 @@ function byDomain(domain: string): QemuProcess {
 }
 
 function byName(name: string, what: string): QemuProcess {
-  return theOnly(
-    listQemuProcesses().filter((qemu) => qemu.arguments.name === name),
-    `No running ${what} is called "${name}".`,
-    name,
-  );
+  const found = listQemuProcesses().filter((qemu) => qemu.arguments.name === name);
+  const mine =
+    found.length > 1 ? found.filter(({ arguments: { uuid } }) => isMine(name, uuid)) : [];
+  return theOnly(mine.length === 1 ? mine : found, `No running ${what} is called "${name}".`, name);
+}
+
+/** Whether the UUID is that of the VM of this name in the user's home: QEMU was given it. */
+function isMine(name: string, uuid: string | undefined): boolean {
+  if (uuid === undefined) return false;
+  try {
+    const path = join(homePath(process.env), "vms", checkedName(name), "vm.json");
+    return readDocument<VmConfig>(path, "kvmsec.vm-config/1")?.uuid === uuid;
+  } catch {
+    return false; // a home that others closed to us has no guests of ours
+  }
 }
 
 function theOnly(found: readonly QemuProcess[], none: string, text: string): QemuProcess {

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, closeSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -94,7 +104,8 @@ test("targets that are none", async (t) => {
 test("machines without a system", async (t) => {
   using folder = new TemporaryFolder();
   const home = folder.path;
-  await using asleep = await bareMachine("kvmsec-twin", ["-S"]);
+  const uuid = randomUUID();
+  await using asleep = await bareMachine("kvmsec-twin", ["-S", "-uuid", uuid]);
   await using firmware = await bareMachine("kvmsec-twin");
   const refusedAsEmpty = async (target: string, ...options: string[]): Promise<void> =>
     assertRefused(await kvmsec(home, "ps", ...options, target), 3, "KVMSEC_KERNEL_NOT_FOUND");
@@ -124,6 +135,12 @@ test("machines without a system", async (t) => {
   await t.test("two of the same name", async () =>
     assertRefused(await kvmsec(home, "ps", "kvmsec-twin"), 2, "KVMSEC_TARGET_AMBIGUOUS"),
   );
+  await t.test("two of the same name, one of them of one's own home", async () => {
+    const vm = join(home, "vms", "kvmsec-twin");
+    mkdirSync(vm, { recursive: true });
+    writeFileSync(join(vm, "vm.json"), JSON.stringify({ schema: "kvmsec.vm-config/1", uuid }));
+    await refusedAsEmpty("kvmsec-twin");
+  });
   await t.test("another user's", (context) => asNobody(context, home, firmware.pid));
 });
 
