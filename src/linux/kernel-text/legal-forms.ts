@@ -185,8 +185,13 @@ export class LegalForms {
     if (code[place] === 0x0f && code[place + 1] === 0xae && code[place + 2] === 0xe8) place += 3;
     const branch = decodeInstruction(code, place);
     if (branch === undefined || place + branch.length > end) return false;
-    const byRegister = branch.opcode === 0xff && [2, 4].includes((branch.modrm >>> 3) & 7);
-    if (byRegister && branch.modrm >= 0xc0) return isPadding(code, place + branch.length, end);
+    const extension = (branch.modrm >>> 3) & 7;
+    if (branch.opcode === 0xff && [2, 4].includes(extension) && branch.modrm >= 0xc0) {
+      const behind = place + branch.length;
+      // Behind a jump a breakpoint stops what runs ahead; NOPs fill the rest (patch_retpoline, 5.17).
+      const stopped = extension === 4 && code[behind] === INT3 && behind < end;
+      return isPadding(code, stopped ? behind + 1 : behind, end);
+    }
     const target = branchTarget(code, place, address + (place - at), branch);
     const thunk =
       /^__x86_indirect_(its_|call_|jump_)?thunk/m.test(this.#targets.namesAt(target)) ||
