@@ -123,6 +123,59 @@ static void cgroup_storm(void)
 	}
 }
 
+/* Bytes that stream through a connection of its own and through datagrams. */
+static void traffic_storm(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	static char bytes[16384];
+
+	for (;;) {
+		socklen_t length = sizeof(at);
+		int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+		int datagram = socket(AF_INET, SOCK_DGRAM, 0), other;
+
+		at.sin_port = 0;
+		bind(server, (struct sockaddr *)&at, sizeof(at));
+		listen(server, 1);
+		getsockname(server, (struct sockaddr *)&at, &length);
+		connect(client, (struct sockaddr *)&at, sizeof(at));
+		other = accept(server, NULL, NULL);
+		for (int i = 0; i < 64; i++) {
+			if (send(client, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+				recv(other, bytes, sizeof(bytes), MSG_DONTWAIT);
+			sendto(datagram, bytes, 512, MSG_DONTWAIT, (struct sockaddr *)&at, sizeof(at));
+		}
+		close(other);
+		close(client);
+		close(server);
+		close(datagram);
+	}
+}
+
+/* More than there is, so that pages are reclaimed; the kernel may kill the one who takes them. */
+static void memory_storm(void)
+{
+	size_t whole = (size_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+
+	for (;;) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			FILE *score = fopen("/proc/self/oom_score_adj", "w");
+			size_t size = whole / 8 * 7;
+			char *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+			if (score && fputs("1000", score) >= 0 && fclose(score) == 0 && at != MAP_FAILED)
+				for (size_t i = 0; i < size; i += 4096)
+					at[i] = 1;
+			_exit(0);
+		}
+		waitpid(child, NULL, 0);
+		usleep(500000);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -130,6 +183,7 @@ static const struct {
 	{ "fork", fork_storm },     { "thread", thread_storm }, { "map", map_storm },
 	{ "socket", socket_storm }, { "file", file_storm },     { "mount", mount_storm },
 	{ "cgroup", cgroup_storm },
+	{ "traffic", traffic_storm }, { "memory", memory_storm },
 };
 
 int main(int argc, char **argv)

@@ -2,7 +2,16 @@ import { readFileSync } from "node:fs";
 import { type Guest, quote } from "./guest.ts";
 import { helperProgram } from "./helper-program.ts";
 
-export type StormKind = "fork" | "thread" | "map" | "socket" | "file" | "mount" | "cgroup";
+export type StormKind =
+  | "fork"
+  | "thread"
+  | "map"
+  | "socket"
+  | "file"
+  | "mount"
+  | "cgroup"
+  | "traffic"
+  | "memory";
 
 /** Something that goes on in a guest until it is disposed. */
 export type Storm = AsyncDisposable;

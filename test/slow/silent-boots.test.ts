@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { KvmsecError } from "../../src/base/errors.ts";
+import { attach } from "../../src/vm/guest.ts";
+import type { Guest as Attached } from "../../src/vm/guest.ts";
+import { lookWithFiles, lookWithoutFiles } from "../vm/harness/all-checks.ts";
+import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
+import { randomOf } from "../vm/harness/fault-run.ts";
+import { parseKernel } from "../vm/harness/guest-matrix.ts";
+import { bootTiny } from "../vm/harness/guest.ts";
+import type { Guest, GuestOptions } from "../vm/harness/guest.ts";
+import { SilenceLog } from "../vm/harness/silence-log.ts";
+
+/** One boot a seed; a part of them is asked for by KVMSEC_TEST_SEEDS=FIRST-LAST. */
+const [FIRST, LAST] = (process.env["KVMSEC_TEST_SEEDS"] ?? "0-199").split("-").map(Number);
+
+const kernels = [
+  "bullseye/cloud",
+  "bullseye/generic",
+  "bookworm/cloud",
+  "bookworm/generic",
+  "bookworm/rt",
+  "bookworm-backports/cloud",
+  "trixie/cloud",
+  "trixie/generic",
+  "trixie/rt",
+  "sid/cloud",
+  "sid/generic",
+  "trixie-backports/cloud",
+  "trixie-backports/generic",
+];
+/** What people boot with, and what changes the kernel's code or its memory. */
+const COMMAND_LINES = [
+  "",
+  "quiet",
+  "pti=on",
+  "mitigations=off",
+  "mitigations=auto,nosmt",
+  "spectre_v2=retpoline",
+  "spectre_v2=retpoline,lfence",
+  "slub_debug=FZPU",
+  "init_on_alloc=1 init_on_free=1 page_poison=1 debug_pagealloc=on",
+  "threadirqs",
+  "nosmp",
+  "audit=1 apparmor=0",
+  "lockdown=integrity",
+  "transparent_hugepage=always hugepages=4",
+  "nopvspin idle=poll",
+  "nokprobes",
+] as const;
+const AFTER = 3;
+const EARLY_EVERY_MS = 150;
+
+/** Every kernel in turn, on a machine that the seed chooses; the kernel shuffles itself. */
+function shapeOf(seed: number): { kernel: string; hardware: Partial<GuestOptions> } {
+  const random = randomOf(seed);
+  const pick = <T>(...values: readonly T[]): T => values[Math.floor(random() * values.length)]!;
+  const hardware = {
+    machine: pick("q35", "pc", "microvm"),
+    cpu: pick("max", "max,la57=off"),
+    cpus: pick(1, 2, 3, 4),
+    memory: pick("384M", "512M", "1G", "3G", "5G"),
+    ram: pick("memfd", "file", "anonymous"),
+    append: pick(...COMMAND_LINES),
+  } as const;
+  return { kernel: kernels[seed % kernels.length]!, hardware };
+}
+
+test(`clean boots with seeds ${FIRST} to ${LAST}`, async (t) => {
+  const log = new SilenceLog();
+  const early = new SilenceLog();
+  for (let seed = FIRST; seed <= LAST; seed++) {
+    const { kernel: name, hardware } = shapeOf(seed);
+    const kernel = await debianKernel(parseKernel(name));
+    const where = `seed ${seed}: ${name} ${Object.values(hardware).join(" ")}`;
+    const qemuName = `silent-${process.pid}-${seed}`;
+    const booting = bootTiny({ ...hardware, kernel, name: qemuName });
+    const during = await sweepWhile(booting, qemuName, early, where);
+    await using guest = await booting;
+    await sweepBooted(guest, log, where);
+    t.diagnostic(`${where}: ${during} sweeps while it booted`);
+  }
+  t.diagnostic(`${log.sweeps} sweeps of booted guests; seen in part: ${log.partly}`);
+  t.diagnostic(`${early.sweeps} sweeps of booting ones; seen in part: ${early.partly}`);
+  log.assertSilent();
+  early.assertSilent();
+  assert.ok(early.sweeps > 0, "guests were swept while they booted");
+});
+
+/** From memory alone, with all files and registers, and by somebody who has just come. */
+async function sweepBooted(guest: Guest, log: SilenceLog, where: string): Promise<void> {
+  using attached = await attach(`pid:${guest.pid}`);
+  log.add(await lookWithoutFiles(attached)(), `${where}, without files`);
+  const look = await lookWithFiles(guest, attached);
+  for (let round = 0; round < AFTER; round++) log.add(await look(), `${where}, with files`);
+}
+
+/** Sweeps as soon as there is a kernel to understand, until it has booted. */
+async function sweepWhile(
+  booting: Promise<Guest>,
+  name: string,
+  log: SilenceLog,
+  where: string,
+): Promise<number> {
+  const state = { booting: true };
+  const over = (): void => {
+    state.booting = false;
+  };
+  booting.then(over, over);
+  const before = log.sweeps;
+  let attached: Attached | undefined;
+  while (state.booting) {
+    await pause(EARLY_EVERY_MS);
+    attached ??= await attach(name).catch(expectCoded);
+    if (attached === undefined || !state.booting) continue;
+    log.add(await lookWithoutFiles(attached)(), `${where}, sweep ${log.sweeps} while it boots`);
+  }
+  attached?.[Symbol.dispose]();
+  return log.sweeps - before;
+}
+
+/** A kernel that has not come far cannot be understood, which has to be said in a coded error. */
+function expectCoded(error: unknown): undefined {
+  assert.ok(error instanceof KvmsecError, String(error));
+  return undefined;
+}
