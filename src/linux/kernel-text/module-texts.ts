@@ -8,14 +8,18 @@ import { prepareModuleCode } from "./module-code.ts";
 import { ModuleText } from "./module-text.ts";
 
 /** A module's comparison with its file, or why there is none. */
-export type ModuleTextSource = { readonly text: ModuleText } | { readonly missing: string };
+export type ModuleTextSource = { readonly text: ModuleText } | Missing;
 
+/** `passing`: the module was met in the middle of being loaded, or what it needs was. */
+type Missing = { readonly missing: string; readonly passing?: boolean };
 type Known = { readonly key: string; readonly source: ModuleTextSource; readonly at: number };
 
 /** amdgpu has 20 MiB in memory. */
 const MAX_MODULE = 128 * 2 ** 20;
 /** A file that was not there may come: asked for again so much later. */
 const ASK_AGAIN_MS = 60_000;
+/** What did not fit together at a moment when modules come and go may fit at the next. */
+const TRY_AGAIN_MS = 1000;
 
 /** The comparisons of a guest's modules with their files, each made once while the module stays. */
 export class ModuleTexts {
@@ -47,8 +51,9 @@ export class ModuleTexts {
   #recall(module: Module): Known | undefined {
     const entry = this.#known.get(module.module);
     if (entry === undefined || entry.key !== keyOf(module)) return undefined;
-    const stale = "missing" in entry.source && performance.now() - entry.at > ASK_AGAIN_MS;
-    return stale ? undefined : entry;
+    if ("text" in entry.source) return entry;
+    const patience = entry.source.passing === true ? TRY_AGAIN_MS : ASK_AGAIN_MS;
+    return performance.now() - entry.at > patience ? undefined : entry;
   }
 
   #make(module: Module, owners: CodeOwners): ModuleTextSource {
@@ -59,7 +64,7 @@ export class ModuleTexts {
     const prepared = prepareModuleCode(this.#kernel, module.module, file.bytes, (name) =>
       exportedSymbol(owners, name),
     );
-    if (!prepared.ok) return { missing: `${file.from}: ${prepared.reason}` };
+    if (!prepared.ok) return { missing: `${file.from}: ${prepared.reason}`, passing: true };
     return { text: new ModuleText(this.#kernel, prepared.code, module.parts) };
   }
 }
