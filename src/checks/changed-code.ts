@@ -200,12 +200,13 @@ function isBreakpoint(
 }
 
 const SLOTS = 1 << 16;
+const UNTOLD = 2;
 
 /** Whether a frame is a process's own. Libraries' frames are asked for by every process. */
 class AnonymousPages {
   readonly #frames: PageFrames;
   readonly #keys = new Float64Array(SLOTS).fill(-1);
-  readonly #answers: (boolean | undefined)[] = Array.from({ length: SLOTS });
+  readonly #answers = new Uint8Array(SLOTS);
 
   constructor(frames: PageFrames) {
     this.#frames = frames;
@@ -217,8 +218,10 @@ class AnonymousPages {
     const slot = number % SLOTS;
     if (this.#keys[slot] !== number) {
       this.#keys[slot] = number;
-      this.#answers[slot] = this.#frames.isAnonymous(physical);
+      const answer = this.#frames.isAnonymous(physical);
+      this.#answers[slot] = answer === undefined ? UNTOLD : Number(answer);
     }
-    return this.#answers[slot];
+    const answer = this.#answers[slot];
+    return answer === UNTOLD ? undefined : answer === 1;
   }
 }

@@ -41,22 +41,25 @@ export class AuxiliaryVectors {
     const words = new Uint32Array(bytes.buffer);
     // fs/compat_binfmt_elf.c writes pairs of 32 bits into the same room.
     const wide = words[0]! <= MAX_TYPE && words[1] === 0;
-    const entries = vectorEntries(words, wide ? 2 : 1);
-    const uid = entries.get(AT_UID);
-    const euid = entries.get(AT_EUID);
-    const secure = entries.get(AT_SECURE);
+    const unit = wide ? 2 : 1;
+    const uid = entry(words, unit, AT_UID);
+    const euid = entry(words, unit, AT_EUID);
+    const secure = entry(words, unit, AT_SECURE);
     if (uid === undefined || euid === undefined || secure === undefined) return undefined;
     return { uid, euid, secure: secure !== 0 };
   }
 }
 
-/** The low halves of the values: all that is asked for fits. `unit` is words per number. */
-function vectorEntries(words: Uint32Array, unit: number): ReadonlyMap<number, number> {
-  const entries = new Map<number, number>();
+/**
+ * The low half of a value: all that is asked for fits. `unit` is words per number. Where a type comes
+ * twice, the last counts, as it does for a program that reads all of them.
+ */
+function entry(words: Uint32Array, unit: number, wanted: number): number | undefined {
+  let value: number | undefined;
   for (let at = 0; at + unit < words.length; at += 2 * unit) {
     const type = words[at]!;
     if (type === AT_NULL) break;
-    entries.set(type, words[at + unit]!);
+    if (type === wanted) value = words[at + unit]!;
   }
-  return entries;
+  return value;
 }
