@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
-import { KvmsecError } from "../../src/base/errors.ts";
 import { attach } from "../../src/vm/guest.ts";
-import type { Guest as Attached } from "../../src/vm/guest.ts";
 import { lookWithFiles, lookWithoutFiles } from "../vm/harness/all-checks.ts";
 import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
 import { randomOf } from "../vm/harness/fault-run.ts";
@@ -11,6 +8,7 @@ import { parseKernel } from "../vm/harness/guest-matrix.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import type { Guest, GuestOptions } from "../vm/harness/guest.ts";
 import { SilenceLog } from "../vm/harness/silence-log.ts";
+import { sweepWhileBooting } from "../vm/harness/sweep-while-booting.ts";
 
 /** One boot a seed; a part of them is asked for by KVMSEC_TEST_SEEDS=FIRST-LAST. */
 const [FIRST, LAST] = (process.env["KVMSEC_TEST_SEEDS"] ?? "0-199").split("-").map(Number);
@@ -50,7 +48,6 @@ const COMMAND_LINES = [
   "nokprobes",
 ] as const;
 const AFTER = 3;
-const EARLY_EVERY_MS = 150;
 
 /** Every kernel in turn, on a machine that the seed chooses; the kernel shuffles itself. */
 function shapeOf(seed: number): { kernel: string; hardware: Partial<GuestOptions> } {
@@ -76,7 +73,7 @@ test(`clean boots with seeds ${FIRST} to ${LAST}`, async (t) => {
     const where = `seed ${seed}: ${name} ${Object.values(hardware).join(" ")}`;
     const qemuName = `silent-${process.pid}-${seed}`;
     const booting = bootTiny({ ...hardware, kernel, name: qemuName });
-    const during = await sweepWhile(booting, qemuName, early, where);
+    const during = await sweepWhileBooting(booting, qemuName, early, where);
     await using guest = await booting;
     await sweepBooted(guest, log, where);
     t.diagnostic(`${where}: ${during} sweeps while it booted`);
@@ -94,34 +91,4 @@ async function sweepBooted(guest: Guest, log: SilenceLog, where: string): Promis
   log.add(await lookWithoutFiles(attached)(), `${where}, without files`);
   const look = await lookWithFiles(guest, attached);
   for (let round = 0; round < AFTER; round++) log.add(await look(), `${where}, with files`);
-}
-
-/** Sweeps as soon as there is a kernel to understand, until it has booted. */
-async function sweepWhile(
-  booting: Promise<Guest>,
-  name: string,
-  log: SilenceLog,
-  where: string,
-): Promise<number> {
-  const state = { booting: true };
-  const over = (): void => {
-    state.booting = false;
-  };
-  booting.then(over, over);
-  const before = log.sweeps;
-  let attached: Attached | undefined;
-  while (state.booting) {
-    await pause(EARLY_EVERY_MS);
-    attached ??= await attach(name).catch(expectCoded);
-    if (attached === undefined || !state.booting) continue;
-    log.add(await lookWithoutFiles(attached)(), `${where}, sweep ${log.sweeps} while it boots`);
-  }
-  attached?.[Symbol.dispose]();
-  return log.sweeps - before;
-}
-
-/** A kernel that has not come far cannot be understood, which has to be said in a coded error. */
-function expectCoded(error: unknown): undefined {
-  assert.ok(error instanceof KvmsecError, String(error));
-  return undefined;
 }

@@ -111,10 +111,10 @@ export class Guest implements AsyncDisposable {
   }
 
   /** Restarts the kernel (the option `reboot` has to be set); ready for commands again after it. */
-  async reboot(): Promise<void> {
+  async reboot(command = "reboot -f"): Promise<void> {
     const back = this.#link.greeting;
     // Its own answer may or may not come before the reset.
-    await this.attempt("reboot -f", { timeout: bootTimeout(this.options) }).catch(() => {});
+    await this.attempt(command, { timeout: bootTimeout(this.options) }).catch(() => {});
     await within(bootTimeout(this.options), back);
   }
 
