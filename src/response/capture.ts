@@ -86,7 +86,7 @@ async function make(
   mkdirSync(partial, { recursive: true, mode: 0o700 });
   try {
     onStage("copying the guest");
-    using copy = new GuestCopy(guest);
+    using copy = await GuestCopy.open(guest);
     requireDisk(partial, copy.size + SPARE_ROOM, "capturing the guest");
     using monitor = await monitorOf(guest);
     const facts = await captureFacts(guest, monitor);

@@ -1,13 +1,7 @@
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-
-import { dataExtents } from "../native/mmap.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
-import { openGuestRam } from "../vm/guest-ram.ts";
-import { locateRam } from "../vm/ram-location.ts";
-import type { RamLocation } from "../vm/ram-location.ts";
-import { ramLayout } from "../vm/ram-layout.ts";
 import type { BehindResult } from "./copy-behind.ts";
 import { DeviceStateWriter } from "./device-state.ts";
 import { copyDisk, syncFile, writableDisks } from "./disk-copy.ts";
@@ -15,8 +9,8 @@ import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
 import { takeScreenshot } from "./screenshot.ts";
 import type { Screenshot } from "./screenshot.ts";
-import { RunningCopy } from "./running-copy.ts";
-import { copyMemory, copySparse } from "./sparse-copy.ts";
+import { RamSource } from "./ram-source.ts";
+import type { PartsBehind, RamTarget } from "./ram-source.ts";
 
 /** What was copied of a guest, and when each part was done. */
 export type CopyResult = {
@@ -45,24 +39,23 @@ export type CopyResult = {
   readonly screenshot: Screenshot;
 };
 
-/** An open file, and where in it the RAM's first byte goes. */
-export type RamTarget = { readonly fd: number; readonly ramAt: number };
-
 /** Copies a guest's RAM, devices, registers and disks in one stop. */
 export class GuestCopy implements Disposable {
   readonly blocks: readonly RamBlock[];
   readonly size: number;
   readonly #guest: ControlledGuest;
-  readonly #ram: RamLocation;
-  readonly #fd: number | undefined;
+  readonly #ram: RamSource;
 
-  constructor(guest: ControlledGuest) {
-    const { machine, maxRamBelow4g } = guest.qemu.arguments;
+  private constructor(guest: ControlledGuest, ram: RamSource) {
     this.#guest = guest;
-    this.#ram = locateRam(guest.qemu);
-    this.size = this.#ram.size;
-    this.blocks = ramLayout(machine, this.#ram.size, maxRamBelow4g);
-    this.#fd = this.#ram.path === undefined ? undefined : openSync(this.#ram.path, "r");
+    this.#ram = ram;
+    this.size = ram.size;
+    this.blocks = ram.blocks;
+  }
+
+  /** Throws where the guest's RAM cannot be found or may not be read. */
+  static async open(guest: ControlledGuest): Promise<GuestCopy> {
+    return new GuestCopy(guest, await RamSource.open(guest.qemu));
   }
 
   /**
@@ -78,7 +71,7 @@ export class GuestCopy implements Disposable {
     const { disks, others } = await writableDisks(monitor, this.#guest.qemu.pid);
     const wasRunning = (await monitor.execute("query-status")).running;
     await using stack = new AsyncDisposableStack();
-    const behind = wasRunning ? await this.#prepareBehind(core) : "the guest stood still already";
+    const behind = await this.#prepareBehind(wasRunning, core);
     if (typeof behind !== "string") stack.use(behind);
     const devices = stack.use(await DeviceStateWriter.prepare(monitor, this.#guest.qemu.uid));
     // QEMU syncs its disks while it stops: what is on the disk before need not be waited for then.
@@ -133,31 +126,17 @@ export class GuestCopy implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#ram[Symbol.dispose]();
   }
 
-  /** What copies behind the running guest, or why that cannot be done here. */
-  async #prepareBehind({ fd, ramAt }: RamTarget): Promise<RunningCopy | string> {
-    if (this.#fd === undefined) return "the RAM is private to QEMU";
-    const files = { source: this.#fd, target: fd, ramAt };
-    try {
-      return await RunningCopy.prepare(this.#guest.qemu.pid, this.#ram, files);
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
+  async #prepareBehind(wasRunning: boolean, target: RamTarget): Promise<PartsBehind | string> {
+    if (!wasRunning) return "the guest stood still already";
+    return await this.#ram.prepareBehind(target);
   }
 
-  #startCopy(behind: RunningCopy | string, target: RamTarget): Promise<BehindResult> {
-    if (typeof behind !== "string" && this.#fd !== undefined) {
-      return behind.start(dataExtents(this.#fd, this.size));
-    }
-    return Promise.resolve({ bytesWritten: this.#copyRam(target), waits: 0 });
-  }
-
-  #copyRam(core: RamTarget): number {
-    if (this.#fd !== undefined) return copySparse(this.#fd, core.fd, core.ramAt, this.size);
-    using memory = openGuestRam(this.#guest.qemu);
-    return copyMemory(memory, this.blocks, core.fd, core.ramAt);
+  #startCopy(behind: PartsBehind | string, target: RamTarget): Promise<BehindResult> {
+    if (typeof behind !== "string") return behind.start();
+    return Promise.resolve({ bytesWritten: this.#ram.copyNow(target), waits: 0 });
   }
 }
 

@@ -74,7 +74,7 @@ async function copyInto(
   folder: string,
   job: Job,
 ): Promise<CopyResult> {
-  using copy = new GuestCopy(guest);
+  using copy = await GuestCopy.open(guest);
   const fd = openSync(join(folder, "ram.img"), "wx", 0o400);
   try {
     ftruncateSync(fd, copy.size);

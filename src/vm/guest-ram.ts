@@ -7,7 +7,7 @@ import type { PhysicalMemory } from "../memory/physical-memory.ts";
 import { ProcessReader } from "../native/process-memory.ts";
 import type { QemuProcess } from "./qemu-process.ts";
 import { accessError, forbidden, locateParts } from "./ram-location.ts";
-import type { RamLocation } from "./ram-location.ts";
+import type { RamKind, RamLocation } from "./ram-location.ts";
 import type { PluggedModule } from "./ram-parts.ts";
 
 /** Magic number of statfs(2) for files whose pages are huge (include/uapi/linux/magic.h). */
@@ -24,10 +24,10 @@ export function openGuestRam(
   const parts = locateParts(qemu, modules);
   using opened = new DisposableStack();
   const files = parts.map((part) => openPart(part, qemu.pid, opened));
-  const kind = parts.some((part) => part.kind === "anonymous") ? "anonymous" : parts[0].kind;
+  const kind = kindOfParts(parts);
   const mappable = files.flatMap((file) => (file?.mappable === true ? [file] : []));
   if (mappable.length === parts.length) {
-    const memory = new MappedMemory(kind, mappable, concatenated(parts));
+    const memory = new MappedMemory(kind, mappable, joinedBlocks(parts));
     opened.move();
     return memory;
   }
@@ -74,8 +74,13 @@ function open(path: string, pid: number): number | undefined {
   }
 }
 
+/** What can be said of all: memory that is private in part has to be copied. */
+export function kindOfParts(parts: readonly RamLocation[]): RamKind {
+  return parts.some(({ kind }) => kind === "anonymous") ? "anonymous" : parts[0].kind;
+}
+
 /** Blocks with offsets into all parts one behind the other. */
-function concatenated(parts: readonly RamLocation[]): RamLocation["blocks"] {
+export function joinedBlocks(parts: readonly RamLocation[]): RamLocation["blocks"] {
   let base = 0;
   const blocks = parts.flatMap(({ blocks: own, size }) => {
     const shift = base;

@@ -33,7 +33,9 @@ export function locateRam(qemu: QemuProcess): RamLocation {
   throw new KvmsecError(
     "KVMSEC_RAM_IN_PARTS",
     `The RAM of QEMU process ${qemu.pid} is made of ${parts.length} backends (NUMA or memory in slots).`,
-    { hint: "Such a guest can be looked at and dumped, but not captured or written to." },
+    {
+      hint: "Such a guest is looked at and captured all the same; what its end leaves is not kept.",
+    },
   );
 }
 

@@ -102,7 +102,7 @@ async function copyBehind(
   folder: string,
   pauses: number[],
 ): Promise<number> {
-  using copy = new GuestCopy(guest);
+  using copy = await GuestCopy.open(guest);
   const fd = openSync(join(folder, "behind"), "w");
   ftruncateSync(fd, copy.size);
   const job: Job = { id: "bench", action: "capture", step: async () => {} };

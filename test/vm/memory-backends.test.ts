@@ -8,8 +8,11 @@ import { copyPieces } from "../../src/linux/file-copy.ts";
 import { PageCache } from "../../src/linux/page-cache.ts";
 import { ps } from "../../src/views/index.ts";
 import { findCachedFile } from "../../src/views/pagecache.ts";
+import { inspect } from "../../src/daemon/inspect.ts";
+import { capture } from "../../src/response/capture.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { watchability } from "../../src/vm/watchability.ts";
+import { openHome } from "../../src/vm/home.ts";
 import { locateParts, locateRam } from "../../src/vm/ram-location.ts";
 import { qemuProcess } from "../../src/vm/qemu-process.ts";
 import { TemporaryFolder } from "../fixtures/temporary.ts";
@@ -80,19 +83,32 @@ async function assertMemory(guest: Guest): Promise<void> {
   assert.ok(pids.filter((pid) => !seen.has(pid)).length <= 2);
 }
 
-/** A file whose pages lie in both nodes, and in modules first, comes out with the guest's own checksum. */
-async function assertSpread(guest: Guest, folder: string): Promise<void> {
+/** A file whose pages lie in both nodes, and in modules first. */
+async function spread(guest: Guest, folder: string): Promise<string> {
   const path = `${folder}/file`;
   await guest.run(`mkdir ${folder}; mount -t tmpfs -o mpol=interleave:0-1 spread ${folder}
     yes ${path} | head -c ${24 * MIB} > ${path}`);
+  return path;
+}
+
+/** It comes out with the guest's own checksum. */
+async function assertSpread(guest: Guest, path: string, target = `pid:${guest.pid}`) {
   const expected = (await guest.run(`sha256sum ${path}`)).split(" ")[0];
-  using attached = await attach(`pid:${guest.pid}`);
+  using attached = await attach(target);
   const { kernel: found } = attached;
   const file = findCachedFile(found, path, assert.fail);
   const digest = createHash("sha256");
   const pieces = new PageCache(found).pieces(file.address, found.budget(), assert.fail);
   assert.ok(copyPieces(pieces, (_, bytes) => digest.update(bytes)).complete);
   assert.equal(digest.digest("hex"), expected);
+}
+
+/** Takes the guest into a package; returns how, and the core in it. */
+async function captured(guest: Guest, folder: string): Promise<{ method: unknown; core: string }> {
+  const home = openHome({ KVMSEC_HOME: join(folder, "home") });
+  const place = join(folder, "case");
+  const { manifest } = await capture(home, `pid:${guest.pid}`, place, { inspect });
+  return { method: manifest.facts["method"], core: `file:${join(place, "memory.elf")}` };
 }
 
 for (const { name, kind, qemu } of shapes) {
@@ -117,9 +133,17 @@ for (const { name, kind, qemu } of shapes) {
       assert.deepEqual([ram, reading], [kind, kind === "memfd" ? "mapped" : "copied"]);
       assert.throws(() => locateRam(running), { code: "KVMSEC_RAM_IN_PARTS" });
     });
+    const path = await spread(guest, "/spread");
     await t.test("what lies in both nodes and the module is whole", () =>
-      assertSpread(guest, "/spread"),
+      assertSpread(guest, path),
     );
+    await t.test("all of it is captured while the guest runs on", async () => {
+      using folder = new TemporaryFolder();
+      const { method, core } = await captured(guest, folder.path);
+      // Where part of it is private to QEMU, the guest waits for the copy.
+      assert.equal(method, kind === "memfd" ? "copy-behind" : "stop-copy-cont");
+      await assertSpread(guest, path, core);
+    });
     await t.test("memory that is plugged in while the guest runs is read too", async () => {
       await guest.qmp("object-add", {
         "qom-type": "memory-backend-ram",
@@ -130,8 +154,15 @@ for (const { name, kind, qemu } of shapes) {
       await guest.run(
         "until [ $(grep MemTotal /proc/meminfo | tr -dc 0-9) -gt 900000 ]; do sleep 0.2; done",
       );
-      await assertSpread(guest, "/later");
+      await assertSpread(guest, await spread(guest, "/later"));
     });
     await t.test("every byte is the one that QEMU reads", () => assertMemory(guest));
+    await t.test("every byte of a captured guest is the one that QEMU reads", async () => {
+      using folder = new TemporaryFolder();
+      await guest.qmp("stop");
+      const { core } = await captured(guest, folder.path);
+      using attached = await attach(core);
+      await assertSameAsQemu(guest, attached.memory);
+    });
   });
 }
