@@ -15,7 +15,7 @@ import type { Subject } from "./subjects.ts";
  */
 const MOST_READS = 40_000_000;
 /** In so many images the kernel itself is damaged and searched anew. */
-const DISCOVER_EVERY = 40;
+const DISCOVER_EVERY = 50;
 
 export type Fault = { readonly image: number; readonly subject: string; readonly error: string };
 

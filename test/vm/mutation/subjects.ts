@@ -22,7 +22,7 @@ export type Subject = {
 };
 
 /** Views that cost more than a few milliseconds even in a sound guest. */
-const SELDOM: Readonly<Record<string, number>> = { maps: 12, symbols: 50, syscalls: 24 };
+const SELDOM: Readonly<Record<string, number>> = { maps: 24, symbols: 200, syscalls: 24 };
 const SELDOM_CHECKED: Readonly<Record<string, number>> = {
   "kernel-pages": 50,
   "syscall-dispatch": 50,
