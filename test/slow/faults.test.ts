@@ -14,7 +14,7 @@ import { testHome } from "../vm/golden-image.ts";
 import type { TestHome } from "../vm/golden-image.ts";
 import { faultKinds, mustHold, randomOf, runFaulty } from "../vm/harness/fault-run.ts";
 
-const NAME = "victim";
+const NAME = "faulty";
 /** KVMSEC_FAULTS=FIRST-LAST runs a part of the 200. */
 const [FIRST = 1, LAST = 200] = (process.env["KVMSEC_FAULTS"] ?? "")
   .split("-")
