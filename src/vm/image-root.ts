@@ -158,6 +158,13 @@ const explanations: readonly Explanation[] = [
     hint: "Check the network and apt's proxy: sudo apt-get update must succeed.",
   },
   {
+    pattern: /unshare\S*(?: syscall)? failed: Operation not permitted/,
+    code: "KVMSEC_IMAGE_PRIVILEGE",
+    message: () =>
+      "This system gives ordinary users no name spaces, which a root file system needs.",
+    hint: "Run kvmsec as root, or allow it: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), kernel.unprivileged_userns_clone=1 (older Debian). In a chroot or container only root will do.",
+  },
+  {
     pattern: /subuid|subgid|newuidmap|unable to pick|user namespace|unshare/i,
     code: "KVMSEC_IMAGE_PRIVILEGE",
     message: () => "This user may not make a root file system.",

@@ -100,6 +100,7 @@ test("mmdebstrap's last words become an error that says what to do", () => {
     ["E: Failed to fetch x  Temporary failure resolving 'y'", "KVMSEC_IMAGE_NETWORK"],
     ["dpkg: error: No space left on device", "KVMSEC_HOST_DISK"],
     ["E: invalid /etc/subuid: no entry", "KVMSEC_IMAGE_PRIVILEGE"],
+    ["E: unshare() failed: Operation not permitted", "KVMSEC_IMAGE_PRIVILEGE"],
     ["E: something new", "KVMSEC_IMAGE_BUILD_FAILED"],
     ["I: automatically chosen mode: unshare\nE: something new", "KVMSEC_IMAGE_BUILD_FAILED"],
     ["", "KVMSEC_IMAGE_BUILD_FAILED"],
@@ -109,6 +110,11 @@ test("mmdebstrap's last words become an error that says what to do", () => {
   assert.match(
     explainFailure(said[0]![0], recipe, "/log").message,
     /bookworm has no package nosuch/,
+  );
+  // No subordinate ids would help where the kernel forbids it.
+  assert.match(
+    explainFailure("E: unshare syscall failed: Operation not permitted", recipe, "/log").hint ?? "",
+    /apparmor_restrict_unprivileged_userns/,
   );
   const hook =
     "sh: 10: tool: not found\nE: setup failed: E: command failed\nE: mmdebstrap failed to run";
