@@ -74,6 +74,10 @@ export const configSchema = z
     schedules: z.array(scheduleSchema).max(256).default([]),
     allow: z.array(allowSchema).max(1024).default([]),
     evidence: z.string().startsWith("/").optional().describe("Folder for captures"),
+    compress: z
+      .enum(["zstd", "none"])
+      .default("zstd")
+      .describe("How captures are stored: packed when the reactions are over, or as they are"),
     retention: z
       .strictObject({
         maxAge: duration.optional().describe("Older packages are deleted"),

@@ -6,6 +6,7 @@ import { nextEvent } from "../events/event.ts";
 import { EventLog, eventLogPath } from "../events/event-log.ts";
 import { tryLockFile } from "../native/file-lock.ts";
 import { jobsAtWork } from "../response/job.ts";
+import type { Settled } from "../response/pending.ts";
 import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
 import { Store } from "../store/store.ts";
@@ -25,6 +26,7 @@ import { pauseUntil } from "./pause.ts";
 import { work } from "./reactor.ts";
 import { Recall } from "./recall.ts";
 import { ServiceManager } from "./service-manager.ts";
+import { StorageKeeper } from "./storage-keeper.ts";
 import { StoreKeeper } from "./store-keeper.ts";
 
 export type DaemonOptions = {
@@ -76,6 +78,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   await settle(context);
   const daemon = new Daemon(context, options);
   held.use(new EvidenceKeeper(context, options.onTrouble));
+  const storage = held.use(new StorageKeeper(context, options.onTrouble));
+  log.on((event) => storage.take(event));
   const desk = new FrontDesk(context, config, options.onTrouble);
   held.use(desk.onHangup());
   held.use(new ControlServer(home.root, (request) => desk.answer(request), options.onTrouble));
@@ -214,12 +218,16 @@ async function settle({ home, tell }: GuardContext): Promise<void> {
     const deadline = Date.now() + ENDING_MS;
     while (jobsAtWork(home) > 0 && Date.now() < deadline) await sleep(50);
     const { settled } = await work({ work: "settle" });
-    if (Array.isArray(settled) && settled.length > 0) {
-      tell("alert", undefined, { settled });
-    }
+    // Packing that was cut short touched no guest, and is taken up again.
+    const told = asSettled(settled).filter(({ action }) => action !== "compress");
+    if (told.length > 0) tell("alert", undefined, { settled: told });
   } catch (error) {
     tell("alert", undefined, { settling: String(error) });
   }
+}
+
+function asSettled(value: unknown): Settled[] {
+  return Array.isArray(value) ? (value as Settled[]) : [];
 }
 
 /** A full disk takes the record from the guard, not its memory nor its hands. */

@@ -16,7 +16,7 @@ export class Helper implements Disposable {
   readonly #child: ChildProcess;
   #words = "";
 
-  constructor(name: "scanner" | "reaction-worker", order: object) {
+  constructor(name: "scanner" | "reaction-worker" | "storage-worker", order: object) {
     const program = new URL(`./${name}${extname(import.meta.filename)}`, import.meta.url);
     this.#child = fork(fileURLToPath(program), [JSON.stringify(order)], {
       // A signal for the guard is not one for those who work for it: they end with the channel.

@@ -25,6 +25,7 @@ export const eventKinds = [
   "decision-denied",
   "approval-expired",
   "evidence-kept",
+  "evidence-compressed",
   "evidence-held",
   "evidence-released",
   "evidence-pruned",

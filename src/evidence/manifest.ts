@@ -7,6 +7,10 @@ import { publicPem, signingKey } from "./signing-key.ts";
 
 export const MANIFEST = "manifest.json";
 export const SIGNATURE = "manifest.sig.json";
+/** Which files lie there compressed (storage.ts); not there where none does. */
+export const STORAGE = "storage.json";
+
+const OWN_FILES: ReadonlySet<string> = new Set([MANIFEST, SIGNATURE, STORAGE]);
 
 /** A file of a package. */
 export type PackageFile = {
@@ -72,17 +76,20 @@ export function signatureText({ schema, algorithm, publicKey, signature }: Signa
   return `${JSON.stringify({ schema, algorithm, publicKey, signature }, undefined, 2)}\n`;
 }
 
-/** Every file of a package but its manifest and signature, sorted. */
+/** Every file of a package but those that are about the others, sorted. */
 export function packageFiles(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(join(folder, "/").length))
-    .filter((path) => path !== MANIFEST && path !== SIGNATURE)
+    .filter((path) => !OWN_FILES.has(path))
     .toSorted();
 }
 
+/** Size and SHA-256 of some bytes. */
+export type Hashed = { readonly size: number; readonly sha256: string };
+
 /** Size and hash of a file. */
-export async function hashFile(path: string): Promise<{ size: number; sha256: string }> {
+export async function hashFile(path: string): Promise<Hashed> {
   const hash = createHash("sha256");
   let size = 0;
   const source = createReadStream(path, { highWaterMark: 2 ** 20 });

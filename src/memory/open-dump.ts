@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { usageError } from "../base/errors.ts";
 import { isElf } from "../formats/elf-core.ts";
 import { foreignKind, SNIFF_SIZE } from "../formats/foreign.ts";
 import { kdumpSignature } from "../formats/kdump.ts";
 import { limeFormat } from "../formats/lime.ts";
 import { isFlattened } from "../formats/makedumpfile-flat.ts";
+import { isZstd } from "../formats/zstd-seekable.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { changing, damaged, foreign } from "./dump-errors.ts";
 import { DumpFile } from "./dump-file.ts";
@@ -15,6 +17,7 @@ import type { KdumpOptions, KdumpPart } from "./kdump-dump.ts";
 import { openLime } from "./lime-dump.ts";
 import { openRaw } from "./raw-dump.ts";
 import { SplitReader } from "./split-reader.ts";
+import { ZstdFile } from "./zstd-file.ts";
 
 export type OpenDumpOptions = {
   /** Take the file for a raw image, whatever it looks like. */
@@ -36,7 +39,9 @@ export type OpenDumpOptions = {
 /**
  * Opens a memory dump of a guest: ELF core (dump-guest-memory with and without paging,
  * makedumpfile -E, a copy of /proc/vmcore), kdump-compressed (zlib, lzo, snappy, zstd; plain,
- * flattened or split), LiME, AVML, or a raw image. The format is told by content.
+ * flattened or split), LiME, AVML, or a raw image; ELF and kdump also packed as seekable Zstandard.
+ * The format is told by content. Where there is no such file but its packed form, `PATH.zst`, that is
+ * opened.
  *
  * Throws a KvmsecError: KVMSEC_DUMP_MISSING, _UNREADABLE, _NOT_A_FILE, _EMPTY, _FOREIGN,
  * _UNSUPPORTED, _TRUNCATED, _DAMAGED, _BEING_WRITTEN, _OPTIONS. Damage that shows later, inside a
@@ -45,12 +50,17 @@ export type OpenDumpOptions = {
 export function openDump(path: string, options: OpenDumpOptions = {}): DumpMemory {
   checkOptions(options);
   using opened = new DisposableStack();
-  const file = opened.use(new DumpFile(path));
+  const file = opened.use(new DumpFile(isPacked(path) ? `${path}.zst` : path));
   const memory = openByContent(file, options, opened);
   if (options.salvage !== true && file.changed()) throw changing(file);
   // From here on the memory closes the files.
   opened.move();
   return memory;
+}
+
+/** Whether only the packed form of a file is there, as in an evidence package that was compressed. */
+function isPacked(path: string): boolean {
+  return !existsSync(path) && existsSync(`${path}.zst`);
 }
 
 function checkOptions({ lowSize, parts, raw }: OpenDumpOptions): void {
@@ -104,7 +114,7 @@ function openWithHeader(
   const salvage = options.salvage ?? false;
   const lime = limeFormat(head);
   if (lime !== undefined) return openLime(file, lime, salvage);
-  const source = isFlattened(head) ? FlatFile.open(file, head, salvage) : file;
+  const source = unwrapped(file, head, salvage);
   const start = source === file ? head : headOf(source);
   const dumpOptions = { salvage, zeroExcluded: options.zeroExcluded ?? false };
   if (isElf(start)) return openElf(file, source, dumpOptions);
@@ -117,7 +127,13 @@ function openWithHeader(
     return joinParts(file, [first, ...others]);
   }
   if (source === file) return undefined;
-  throw damaged(file, "what its flattened form stands for is neither ELF nor kdump");
+  throw damaged(file, "what is wrapped in it is neither ELF nor kdump");
+}
+
+/** What lies in a wrapping that was put around a whole dump. */
+function unwrapped(file: DumpFile, head: Uint8Array, salvage: boolean): ByteSource {
+  if (isFlattened(head)) return FlatFile.open(file, head, salvage);
+  return (isZstd(head) ? ZstdFile.open(file) : undefined) ?? file;
 }
 
 function headOf(source: ByteSource): Uint8Array {

@@ -1,7 +1,7 @@
 import { readSync } from "node:fs";
+import { writeSparse } from "../memory/sparse-write.ts";
 import type { Extent } from "../native/mmap.ts";
 import type { WriteProtection } from "../native/write-protection.ts";
-import { writeSparse } from "./sparse-copy.ts";
 
 /** What is copied and let go at one stroke: the longest that a writing guest waits. */
 const CHUNK = 64 * 2 ** 10;

@@ -23,7 +23,9 @@ export type Action =
   | "snapshot-delete"
   | "write"
   | "repair"
-  | "kill-process";
+  | "kill-process"
+  | "compress"
+  | "expand";
 
 /** Steps between which a guest has no way back: its QEMU is about to be ended, the next one has it. */
 export const steps = { ended: "quit", back: "back" } as const;

@@ -15,6 +15,7 @@ import type { Action, PendingJob } from "./job.ts";
 import { finishRestart } from "./power.ts";
 import { restore } from "./restore.ts";
 import { removePartialState, removeState } from "./saved-state.ts";
+import { settleStorageJob } from "./storage-job.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 
 /** What became of a job that was cut short. */
@@ -55,6 +56,7 @@ async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Ou
     return finishRestart(home, job.data["vm"] as string | null, job.target.identity, job.steps);
   }
   if (job.action === "snapshot-delete") return settleDeletion(home, job);
+  if (job.action === "compress" || job.action === "expand") return settleStorageJob(home, job);
   if (job.action === "capture") removePartial(job);
   if (job.action === "snapshot" || job.action === "save-clean") removeHalfState(home, job);
   const settler = settlers[job.action];

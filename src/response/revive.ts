@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { closeSync, copyFileSync, mkdirSync, openSync, renameSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { KvmsecError } from "../base/errors.ts";
 import { RAM_AT } from "../evidence/core-header.ts";
+import { copyStored, eachStored } from "../evidence/stored-file.ts";
 import { verifyPackage } from "../evidence/verify.ts";
+import { writeSparse } from "../memory/sparse-write.ts";
 import type { Home } from "../vm/home.ts";
 import { writeDocumentFile } from "../vm/home.ts";
 import { requireMemory } from "../vm/host-room.ts";
@@ -19,7 +21,6 @@ import type { VmConfig, VmRun } from "../vm/vm-state.ts";
 import { loadDeviceState } from "./device-state.ts";
 import { resume } from "./freeze.ts";
 import { setLinks } from "./isolate.ts";
-import { copySparse } from "./sparse-copy.ts";
 
 export type ReviveOptions = {
   /** Leave it standing still at the moment of its capture. */
@@ -62,11 +63,11 @@ export async function revive(
   const config: VmConfig = { ...vm.config, name: checkedName(name), uuid: randomUUID() };
   requireMemory(config.memoryBytes);
   onStage("copying its disk and memory");
-  makeVm(home, config, join(folder, disk.file));
+  await makeVm(home, config, folder, disk.file);
   try {
     return await withVm(home, name, "evidence revive", async () => {
       using ram = VmRam.make(config);
-      copyRam(folder, config, ram);
+      await copyRam(folder, config, ram);
       onStage("starting it without a network");
       const run = await wake(home, config, folder, vm.run, ram, options);
       return { name, run };
@@ -90,8 +91,10 @@ async function wake(
   const image = imageOf(home, config);
   const reason = "the guest was captured under it";
   const { run, monitor } = await relaunch({ config, image, paths, accelerator, reason, filled });
+  const devices = join(paths.folder, "device-state.bin");
   try {
-    await loadDeviceState(monitor, join(folder, "device-state.bin"));
+    await copyStored(folder, "device-state.bin", devices);
+    await loadDeviceState(monitor, devices);
     await setLinks(monitor, false);
     if (frozen !== true) await resume(monitor);
     return run;
@@ -100,11 +103,12 @@ async function wake(
     throw error;
   } finally {
     monitor.close();
+    rmSync(devices, { force: true });
   }
 }
 
 /** The VM's folder, whole at one stroke. */
-function makeVm(home: Home, config: VmConfig, disk: string): void {
+async function makeVm(home: Home, config: VmConfig, folder: string, disk: string): Promise<void> {
   const paths = vmPaths(home, config.name);
   if (findConfig(home, config.name) !== undefined) {
     throw new KvmsecError("KVMSEC_VM_EXISTS", `There is a VM ${config.name} already.`, {
@@ -115,7 +119,7 @@ function makeVm(home: Home, config: VmConfig, disk: string): void {
   const work = join(home.vms, `.new-${config.name}-${process.pid}`);
   mkdirSync(work, { mode: 0o700 });
   try {
-    copyFileSync(disk, join(work, "disk.qcow2"));
+    await copyStored(folder, disk, join(work, "disk.qcow2"));
     writeDocumentFile(join(work, "vm.json"), config);
     renameSync(work, paths.folder);
   } finally {
@@ -124,13 +128,13 @@ function makeVm(home: Home, config: VmConfig, disk: string): void {
 }
 
 /** The RAM lies behind the core's head, block after block, as QEMU's own file has it. */
-function copyRam(folder: string, config: VmConfig, ram: VmRam): void {
-  const from = openSync(join(folder, "memory.elf"), "r");
-  try {
-    copySparse(from, ram.fd, -RAM_AT, RAM_AT + config.memoryBytes, RAM_AT);
-  } finally {
-    closeSync(from);
-  }
+async function copyRam(folder: string, config: VmConfig, ram: VmRam): Promise<void> {
+  const end = RAM_AT + config.memoryBytes;
+  await eachStored(folder, "memory.elf", (bytes, at) => {
+    const from = Math.max(0, RAM_AT - at);
+    const part = bytes.subarray(from, Math.max(from, end - at));
+    writeSparse(ram.fd, part, at + from - RAM_AT);
+  });
 }
 
 function foreign(folder: string): KvmsecError {

@@ -1,13 +1,10 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, write, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, write } from "node:fs";
 import { promisify } from "node:util";
 import { dataExtents } from "../native/mmap.ts";
-import type { Extent } from "../native/mmap.ts";
 import type { PhysicalMemory } from "../memory/physical-memory.ts";
+import { dataRuns, writeSparse } from "../memory/sparse-write.ts";
 
 const CHUNK = 4 * 2 ** 20;
-/** Zeros are looked for in pieces of this size; a file system's block or a few of them. */
-const GRAIN = 64 * 2 ** 10;
-const zeros = Buffer.alloc(GRAIN);
 
 /**
  * Copies the bytes of `from` between `first` and `size` into `to`, each `at` further on; what is a
@@ -63,18 +60,7 @@ export function copyMemory(
   return written;
 }
 
-/** Writes bytes but for their zeros; returns how many were written. */
-export function writeSparse(to: number, bytes: Uint8Array, at: number): number {
-  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let written = 0;
-  for (const { start, end } of dataRuns(data)) {
-    for (let done = start; done < end;) done += writeSync(to, data, done, end - done, at + done);
-    written += end - start;
-  }
-  return written;
-}
-
-/** The same on another thread, for bytes that nobody touches meanwhile. */
+/** `writeSparse` on another thread, for bytes that nobody touches meanwhile. */
 export async function writeAt(to: number, data: Buffer, at: number): Promise<void> {
   for (const { start, end } of dataRuns(data)) {
     for (let done = start; done < end;) {
@@ -84,23 +70,3 @@ export async function writeAt(to: number, data: Buffer, at: number): Promise<voi
 }
 
 const writeLater = promisify(write);
-
-/** The stretches that are not zero. */
-export function* dataRuns(data: Buffer): Generator<Extent, void> {
-  for (let from = 0; from < data.length;) {
-    if (isZero(data, from)) {
-      from += GRAIN;
-      continue;
-    }
-    let end = from;
-    while (end < data.length && !isZero(data, end)) end += GRAIN;
-    end = Math.min(end, data.length);
-    yield { start: from, end };
-    from = end;
-  }
-}
-
-function isZero(data: Buffer, at: number): boolean {
-  const end = Math.min(at + GRAIN, data.length);
-  return data.compare(zeros, 0, end - at, at, end) === 0;
-}

@@ -1,8 +1,9 @@
 import { createHash, webcrypto } from "node:crypto";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import { dataRuns } from "../memory/sparse-write.ts";
 import { dataExtents } from "../native/mmap.ts";
-import { dataRuns, writeAt } from "./sparse-copy.ts";
+import { writeAt } from "./sparse-copy.ts";
 
 /** What is hashed for itself. */
 const PIECE = 2 ** 20;

@@ -45,6 +45,8 @@ class Guard {
       "interval: 1s",
       // Every check in every look: a machine under load makes each of them look costly.
       "budget: 1",
+      // It would begin between any two steps.
+      "compress: none",
       "liveness: [{name: sleeper, comm: sleep, cmdline: 'sleep 86400'}]",
       ...more,
     ];

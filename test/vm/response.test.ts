@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { openSync, closeSync, readFileSync, readSync, writeSync, existsSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -258,6 +267,31 @@ test("a restoration whose kvmsec died after it had ended the guest is done to it
   assert.equal(openVm(NAME, home).config.uuid, config.uuid);
   assert.equal(await state(), "running");
   assert.equal(await slot(NAME), original);
+});
+
+test("compressed, a package verifies, opens and is read as before", async () => {
+  const disk = (): number =>
+    readdirSync(evidence, { recursive: true, withFileTypes: true })
+      .map(({ parentPath, name }) => statSync(join(parentPath, name)).blocks * 512)
+      .reduce((sum, bytes) => sum + bytes, 0);
+  const plain = disk();
+  const shown = (await run("ps", `file:${join(evidence, "memory.elf")}`, "--json")).stdout;
+  const tampered = await slot(`file:${join(evidence, "memory.elf")}`);
+  const told = await run("evidence", "compress", evidence, "--json");
+  assert.equal(told.status, 0, told.stderr);
+  assert.equal(existsSync(join(evidence, "memory.elf")), false);
+  assert.ok(disk() < plain / 2, `${disk()} of ${plain} bytes`);
+  assert.equal((await run("evidence", "verify", evidence)).status, 0);
+  const packed = join(evidence, "memory.elf.zst");
+  assert.equal(await slot(`file:${packed}`), tampered);
+  const again = (await run("ps", `file:${join(evidence, "memory.elf")}`, "--json")).stdout;
+  assert.deepEqual(JSON.parse(again).processes, JSON.parse(shown).processes);
+  const undo = flip(packed, Math.floor(statSync(packed).size / 2));
+  assert.match(
+    (await run("evidence", "verify", evidence)).stdout,
+    /^memory\.elf\.zst: was changed$/m,
+  );
+  undo();
 });
 
 test("a revived capture still holds the tampering, and has no network", async () => {

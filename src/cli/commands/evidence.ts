@@ -3,12 +3,14 @@ import { exitStatus } from "../../base/errors.ts";
 import { fingerprint, ownPublicKey } from "../../evidence/signing-key.ts";
 import { verifyPackage, readManifest } from "../../evidence/verify.ts";
 import type { Fault, Verification } from "../../evidence/verify.ts";
+import { readStorage } from "../../evidence/storage.ts";
 import { revive } from "../../response/revive.ts";
 import { openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import { stageProgress } from "../stage-progress.ts";
 import { defineKeeping } from "./evidence-keep.ts";
+import { defineStorage } from "./evidence-storage.ts";
 
 type ReviveOptions = {
   readonly name?: string;
@@ -23,6 +25,7 @@ export const define: CommandModule["define"] = (command, io) => {
   defineShow(command, io);
   defineRevive(command, io);
   defineKeeping(command, io);
+  defineStorage(command, io);
 };
 
 function defineVerify(command: Command, io: CommandIo): void {
@@ -45,6 +48,7 @@ async function check(io: CommandIo, folder: string, options: Options): Promise<v
       id,
       intact: faults.length === 0,
       signer: result.signer ?? null,
+      packer: result.packer ?? null,
       files: files.length,
       faults,
     });
@@ -58,10 +62,10 @@ function wrongSigner({ signer }: Verification, { key }: Options): Fault[] {
 }
 
 function describe(folder: string, result: Verification, faults: readonly Fault[]): string {
-  const { manifest, signer } = result;
+  const { manifest, signer, packer } = result;
   const lines = faults.map(({ path, fault }) => `${path}: ${said[fault]}\n`).join("");
   if (faults.length > 0) return `${lines}${folder} is not as it was captured.\n`;
-  return `${folder} is intact: ${manifest.files.length} files of ${manifest.createdAt}, signed by ${signer}${whose(signer)}.\n`;
+  return `${folder} is intact: ${manifest.files.length} files of ${manifest.createdAt}, signed by ${signer}${whose(signer)}.\n${packedBy(packer)}`;
 }
 
 const said: Readonly<Record<Fault["fault"], string>> = {
@@ -71,6 +75,10 @@ const said: Readonly<Record<Fault["fault"], string>> = {
   unsigned: "is not signed by the expected key",
   chain: "does not follow the file before it in the manifest",
 };
+
+function packedBy(packer: string | undefined): string {
+  return packer === undefined ? "" : `Compressed later by ${packer}${whose(packer)}.\n`;
+}
 
 /** A signature only says that nothing changed since; the key says who signed. */
 function whose(signer: string | undefined): string {
@@ -88,10 +96,12 @@ function defineShow(command: Command, io: CommandIo): void {
 }
 
 async function show(io: CommandIo, folder: string, options: Options): Promise<void> {
-  const { manifest } = readManifest(folder);
+  const { manifest, text } = readManifest(folder);
+  const storage = readStorage(folder, text);
+  const packed = storage.kind === "packed" ? storage.files : [];
   if (options.json === true) {
     const { schema: _schema, ...rest } = manifest;
-    return writeDocument(io, "kvmsec.evidence/1", { folder, ...rest });
+    return writeDocument(io, "kvmsec.evidence/1", { folder, ...rest, packed });
   }
   const { facts } = manifest;
   const rows: readonly (readonly [string, unknown])[] = [
@@ -103,15 +113,21 @@ async function show(io: CommandIo, folder: string, options: Options): Promise<vo
   ];
   for (const [name, value] of rows) await write(io.stdout, `${name.padEnd(8)} ${String(value)}\n`);
   await write(io.stdout, "\n");
+  const stored = new Map(packed.map(({ path, size }) => [path, size]));
   await writeTable(
     io,
     [
       { title: "FILE", value: (file) => file.path },
       { title: "SIZE", value: (file) => sizeText(file.size), align: "right" },
+      { title: "PACKED", value: ({ path }) => packedSize(stored.get(path)), align: "right" },
       { title: "SHA-256", value: (file) => file.sha256, shrink: 16 },
     ],
     manifest.files,
   );
+}
+
+function packedSize(size: number | undefined): string | undefined {
+  return size === undefined ? undefined : sizeText(size);
 }
 
 function defineRevive(command: Command, io: CommandIo): void {

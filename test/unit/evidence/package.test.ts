@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { randomUUID, sign } from "node:crypto";
 import {
   appendFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -13,10 +16,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { CoreFile } from "../../../src/evidence/core-file.ts";
-import { sealPackage } from "../../../src/evidence/manifest.ts";
+import { hashFile, sealPackage, signatureText } from "../../../src/evidence/manifest.ts";
+import type { Manifest } from "../../../src/evidence/manifest.ts";
+import { publicPem, signingKey } from "../../../src/evidence/signing-key.ts";
 import { parseRegisters } from "../../../src/evidence/registers.ts";
 import { verifyPackage } from "../../../src/evidence/verify.ts";
 import { openDump } from "../../../src/memory/open-dump.ts";
+import { pendingJobs } from "../../../src/response/job.ts";
+import { Journal } from "../../../src/response/journal.ts";
+import { settlePending } from "../../../src/response/pending.ts";
+import { changeStorage } from "../../../src/response/storage-job.ts";
 import { openHome } from "../../../src/vm/home.ts";
 import type { Home } from "../../../src/vm/home.ts";
 
@@ -130,4 +139,115 @@ test("a core's notes give back the registers, and its memory lies where it lay",
   assert.equal(cpu?.control?.cr3, 0x15a2_0000n);
   assert.deepEqual(cpu?.segments?.idt, { selector: 0, base: 0xffff_fe00_0000_0000n, limit: 0xfff });
   assert.equal(cpu?.segments?.cs.selector, 0x10);
+});
+
+const tree = (): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .map((path) => [path, readFileSync(path, "latin1")]),
+  );
+
+test("compressed, it verifies as before; unpacked, it is byte for byte what it was", async () => {
+  const before = tree();
+  const made = await changeStorage(home, folder, "compress");
+  assert.deepEqual([made.files, made.contentBytes], [1, 100_000]);
+  assert.deepEqual(await faults(), []);
+  assert.equal(existsSync(join(folder, "memory.elf")), false);
+  assert.ok(statSync(join(folder, "memory.elf.zst")).size < 1000);
+  assert.equal((await verifyPackage(folder)).packer, (await verifyPackage(folder)).signer);
+  assert.equal((await changeStorage(home, folder, "compress")).files, 0, "twice is once");
+  assert.equal((await changeStorage(home, folder, "expand")).files, 1);
+  assert.deepEqual(tree(), before);
+  const { packer } = await verifyPackage(folder);
+  assert.equal(packer, undefined);
+  assert.deepEqual(pendingJobs(home), []);
+});
+
+test("a changed byte anywhere in a compressed package is named", async () => {
+  await changeStorage(home, folder, "compress");
+  for (const name of ["memory.elf.zst", "storage.json"]) {
+    const path = join(folder, name);
+    const good = readFileSync(path);
+    for (let at = 0; at < good.length; at += 3) {
+      const bad = Buffer.from(good);
+      bad[at]! ^= 1;
+      writeFileSync(path, bad);
+      const told = await faults();
+      assert.ok(
+        told.some((fault) => fault.startsWith(name)),
+        `byte ${at} of ${name}: ${told.join()}`,
+      );
+    }
+    writeFileSync(path, good);
+  }
+  rmSync(join(folder, "storage.json"));
+  assert.deepEqual(await faults(), ["memory.elf.zst added"]);
+  rmSync(join(folder, "memory.elf.zst"));
+  assert.deepEqual(await faults(), ["memory.elf missing"]);
+});
+
+test("what was changed before, or does not belong to it, is not packed", async () => {
+  const path = join(folder, "memory.elf");
+  appendFileSync(path, "x");
+  const before = tree();
+  const refused = { code: "KVMSEC_EVIDENCE_CHANGED" };
+  await assert.rejects(changeStorage(home, folder, "compress"), refused);
+  assert.deepEqual(tree(), before);
+  assert.deepEqual(readdirSync(scratch).toSorted(), ["home", "package"]);
+  rmSync(join(folder, "manifest.sig.json"));
+  await assert.rejects(changeStorage(home, folder, "compress"), refused);
+});
+
+test("a manifest that names files outside of its package, or links, moves none of them", async () => {
+  const outside = join(scratch, "outside");
+  writeFileSync(outside, Buffer.alloc(100_000));
+  symlinkSync(outside, join(folder, "link"));
+  const read = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Manifest;
+  const hashed = await hashFile(outside);
+  const files = ["../outside", "link"].map((path) => ({ path, ...hashed, chain: "" }));
+  const text = JSON.stringify({ ...read, files });
+  const key = signingKey(home);
+  const signature = sign(null, Buffer.from(text), key).toString("base64");
+  const signed = { publicKey: publicPem(key), signature, algorithm: "Ed25519" } as const;
+  writeFileSync(join(folder, "manifest.json"), text);
+  writeFileSync(
+    join(folder, "manifest.sig.json"),
+    signatureText({ schema: "kvmsec.evidence-signature/1", ...signed }),
+  );
+  assert.equal((await changeStorage(home, folder, "compress")).files, 0);
+  assert.deepEqual(await hashFile(outside), hashed);
+});
+
+test("whoever dies at any step leaves a package that verifies, and the next one settles it", async () => {
+  const data = { folder, partial: `${folder}.partial-${randomUUID()}` };
+  const target = { text: "web", identity: { pid: 0, startTime: 0, bootId: "" } };
+  const worker = { pid: 2 ** 22 + 1, startTime: 1, bootId: "none" };
+  const original = readFileSync(join(folder, "memory.elf"));
+  await changeStorage(home, folder, "compress");
+  const packed = readFileSync(join(folder, "memory.elf.zst"));
+  // The record is there, and of the files none, one or both forms: each moment between two steps.
+  const moments: readonly (() => void)[] = [
+    () => rmSync(join(folder, "memory.elf.zst")),
+    () => writeFileSync(join(folder, "memory.elf.zst"), packed),
+  ];
+  for (const reach of moments) {
+    writeFileSync(join(folder, "memory.elf"), original);
+    reach();
+    mkdirSync(data.partial);
+    assert.deepEqual(await faults(), []);
+    const job = randomUUID();
+    await new Journal(home).append("begin", job, { action: "compress", target, worker, ...data });
+    const settled = await settlePending(home, () => assert.fail());
+    assert.deepEqual(
+      settled.map(({ result }) => result),
+      ["undone"],
+    );
+    assert.deepEqual(await faults(), []);
+    assert.equal(existsSync(data.partial), false);
+    assert.deepEqual(readFileSync(join(folder, "memory.elf")), original);
+    assert.equal((await changeStorage(home, folder, "compress")).files, 1);
+    assert.deepEqual(await faults(), []);
+  }
 });
