@@ -9,6 +9,7 @@ import type { PatchSite } from "./patch-sites.ts";
 
 /** Alternatives hold a few instructions; a longer walk is a damaged table. */
 const MAX_INSTRUCTIONS = 64;
+const INT3 = 0xcc;
 
 /** The guest's code around a place: `code[address - base]` is what stands at `address`. */
 export type SeenCode = { readonly code: Uint8Array; readonly base: GuestVirtual };
@@ -69,6 +70,11 @@ export class TextMatcher {
     if (original === undefined || start < 0 || end > seen.code.length) return false;
     let at = 0;
     for (let count = 0; at < templateLength && count < MAX_INSTRUCTIONS; count++) {
+      // Behind a jump (`lfence; jmp *%rax; int3`); the NOPs of the rest come after it.
+      if (original[at] === INT3 && seen.code[start + at] === INT3) {
+        at++;
+        continue;
+      }
       if (isPadding(original, at, templateLength)) break;
       const nops = nopsEnd(original, at, templateLength);
       if (nops > at) {
