@@ -8,24 +8,32 @@ const MAX_STEPS = 256;
 const MAX_NUMBER = 1023;
 /** ESI holds the number: x64_sys_call(regs, nr). */
 const REGISTER_ESI = 6;
-/** `test esi, esi`. */
-const TEST_ESI = 0xf6;
-/** What ModRM's middle chooses in the group of 81 and 83. */
+/** What ModRM's middle chooses in the groups of 81 and 83, and of FF. */
 const SUB = 5;
 const CMP = 7;
+const DEC = 1;
+/** ModRM and SIB of `[disp32 + index * 8]`. */
+const TABLE_MODRM = 0x24;
+const TABLE_SIB = 0xc5;
 
 type Compared = { readonly left: number; readonly right: number };
-/** SUB sets the flags as CMP does, and keeps the difference. */
-type Comparison = { readonly right: number; readonly subtracts: boolean };
+/** The number, or what became of it, in registers by their number; all others are not known. */
+type Registers = Map<number, number>;
 
 /** A dispatcher's code, and where it lies. */
-export type DispatcherCode = { readonly code: Uint8Array; readonly address: GuestVirtual };
+export type DispatcherCode = {
+  readonly code: Uint8Array;
+  readonly address: GuestVirtual;
+  /** Reads a slot of the table that a compiler may have made of the switch; NaN where it cannot. */
+  readonly pointer: (address: GuestVirtual) => GuestVirtual;
+};
 
 /**
  * Where a system-call dispatcher leads for each number: a `switch` that the compiler turned into
- * comparisons, followed here number by number (arch/x86/entry/syscall_64.c and syscall_32.c, 6.9
- * and stable branches: calls became direct, against branch-target injection). Targets are NaN for
- * a number whose way through the code could not be followed.
+ * comparisons, or, where nothing keeps it from indirect jumps (CONFIG_MITIGATION_RETPOLINE, IBT),
+ * into a table. It is followed here number by number (arch/x86/entry/syscall_64.c and syscall_32.c,
+ * 6.9 and stable branches: calls became direct, against branch-target injection). Targets are NaN
+ * for a number whose way through the code could not be followed.
  */
 export function dispatchTargets(dispatcher: DispatcherCode): GuestVirtual[] {
   const code = new Dispatcher(dispatcher);
@@ -36,12 +44,16 @@ export function dispatchTargets(dispatcher: DispatcherCode): GuestVirtual[] {
 
 class Dispatcher {
   readonly #code: Uint8Array;
+  readonly #view: DataView;
   readonly #address: GuestVirtual;
+  readonly #pointer: DispatcherCode["pointer"];
   readonly #decoded = new Map<number, Instruction | undefined>();
 
-  constructor({ code, address }: DispatcherCode) {
+  constructor({ code, address, pointer }: DispatcherCode) {
     this.#code = code;
+    this.#view = new DataView(code.buffer, code.byteOffset, code.byteLength);
     this.#address = address;
+    this.#pointer = pointer;
   }
 
   /** The greatest number that anything is compared with. */
@@ -51,32 +63,33 @@ class Dispatcher {
     while (at < this.#code.length) {
       const instruction = this.#at(at);
       if (instruction === undefined) break;
-      const number = this.#comparison(at, instruction)?.right ?? 0;
+      const number = this.#immediate(at, instruction) ?? 0;
       if (number <= MAX_NUMBER) highest = Math.max(highest, number);
       at += instruction.length;
     }
     return highest;
   }
 
-  /** Follows the comparisons with that number until they leave the function. */
+  /** Follows the code with that number until it leaves the function. */
   targetOf(number: number): GuestVirtual {
     let at = 0;
-    let left = number;
+    const registers: Registers = new Map([[REGISTER_ESI, number]]);
     let compared: Compared | undefined;
     for (let step = 0; step < MAX_STEPS; step++) {
       const instruction = this.#at(at);
       if (instruction === undefined) return Number.NaN;
       const next = at + instruction.length;
-      if (instruction.relativeSize === 0) {
-        const comparison = this.#comparison(at, instruction);
-        if (comparison === undefined && !isIdle(instruction)) return Number.NaN;
-        if (comparison !== undefined) compared = { left, right: comparison.right };
-        if (comparison?.subtracts === true) left = (left - comparison.right) >>> 0;
+      const slot = this.#slot(at, instruction, registers);
+      if (instruction.relativeSize === 0 && slot === undefined) {
+        const result = this.#compute(at, instruction, registers);
+        if (result === "unknown") return Number.NaN;
+        if (result !== "idle") compared = result;
         at = next;
         continue;
       }
-      const target = branchTarget(this.#code, at, this.#address + at, instruction);
-      const taken = isUnconditional(instruction) || condition(instruction, compared);
+      const target = slot ?? branchTarget(this.#code, at, this.#address + at, instruction);
+      const isSure = slot !== undefined || isUnconditional(instruction);
+      const taken = isSure || condition(instruction, compared);
       if (taken === undefined) return Number.NaN;
       if (taken && !this.#holds(target)) return target;
       at = taken ? target - this.#address : next;
@@ -93,20 +106,63 @@ class Dispatcher {
     return this.#decoded.get(at);
   }
 
-  /** What ESI is compared with, or undefined where that is not what the instruction does. */
-  #comparison(at: number, { map, opcode, modrm, length }: Instruction): Comparison | undefined {
-    if (map !== "one") return undefined;
-    if (opcode === 0x85 && modrm === TEST_ESI) return { right: 0, subtracts: false };
-    if ((opcode !== 0x83 && opcode !== 0x81) || (modrm & 0xc7) !== (0xc0 | REGISTER_ESI)) {
-      return undefined;
-    }
-    const operation = (modrm >>> 3) & 7;
-    if (operation !== CMP && operation !== SUB) return undefined;
-    const view = new DataView(this.#code.buffer, this.#code.byteOffset, this.#code.byteLength);
-    const end = at + length;
-    const right = opcode === 0x83 ? view.getInt8(end - 1) >>> 0 : view.getUint32(end - 4, true);
-    return { right, subtracts: operation === SUB };
+  /** Where `jmp *table(,%index,8)` leads; undefined for all other instructions. */
+  #slot(at: number, { opcode, modrm, length }: Instruction, registers: Registers) {
+    if (opcode !== 0xff || modrm !== TABLE_MODRM || this.#code[at] !== 0xff) return undefined;
+    const sib = this.#code[at + 2];
+    const index = registers.get((sib >>> 3) & 7);
+    if ((sib & 0xc7) !== TABLE_SIB || index === undefined) return Number.NaN;
+    return this.#pointer(this.#view.getInt32(at + length - 4, true) + index * 8);
   }
+
+  /** Carries out what compilers do with the number before they branch. */
+  #compute(at: number, instruction: Instruction, registers: Registers) {
+    const { map, opcode, modrm } = instruction;
+    if (map === "one" && (this.#code[at] & 0xf0) === 0x40) {
+      // Of those with a REX prefix only moves of the frame occur; what they overwrite is lost.
+      registers.delete(modrm & 7);
+      return opcode === 0x89 ? "idle" : "unknown";
+    }
+    const left = registers.get(modrm & 7);
+    const isRegister = modrm >= 0xc0;
+    const kind = (modrm >>> 3) & 7;
+    if (map === "one" && opcode === 0x89 && isRegister) {
+      return assign(registers, modrm & 7, registers.get(kind));
+    }
+    if (map === "one" && opcode === 0x8b && isRegister) return assign(registers, kind, left);
+    if (map === "one" && opcode === 0xff && isRegister && kind === DEC && left !== undefined) {
+      return subtract(registers, modrm & 7, { left, right: 1 });
+    }
+    const right = this.#immediate(at, instruction);
+    if (right === undefined) return isIdle(instruction) ? "idle" : "unknown";
+    if (left === undefined) return "unknown";
+    const subtracts = opcode !== 0x85 && kind === SUB;
+    return subtracts ? subtract(registers, modrm & 7, { left, right }) : { left, right };
+  }
+
+  /** What a register is compared with or lessened by; `test` of one with itself compares with 0. */
+  #immediate(at: number, { map, opcode, modrm, length }: Instruction): number | undefined {
+    if (map !== "one" || modrm < 0xc0) return undefined;
+    const kind = (modrm >>> 3) & 7;
+    if (opcode === 0x85) return kind === (modrm & 7) ? 0 : undefined;
+    if ((opcode !== 0x83 && opcode !== 0x81) || (kind !== CMP && kind !== SUB)) return undefined;
+    const end = at + length;
+    return opcode === 0x83
+      ? this.#view.getInt8(end - 1) >>> 0
+      : this.#view.getUint32(end - 4, true);
+  }
+}
+
+function assign(registers: Registers, register: number, value: number | undefined): "idle" {
+  if (value === undefined) registers.delete(register);
+  else registers.set(register, value);
+  return "idle";
+}
+
+/** SUB and DEC set the flags as CMP does, and keep the difference. */
+function subtract(registers: Registers, register: number, compared: Compared): Compared {
+  registers.set(register, (compared.left - compared.right) >>> 0);
+  return compared;
 }
 
 /** CALL, JMP rel8, JMP rel32. */
@@ -114,10 +170,10 @@ function isUnconditional({ map, opcode }: Instruction): boolean {
   return map === "one" && (opcode === 0xe8 || opcode === 0xe9 || opcode === 0xeb);
 }
 
-/** NOPs, ENDBR64 (0f 1e), `xchg ax, ax` and the frame's push and mov change nothing that matters. */
+/** NOPs, ENDBR64 (0f 1e), `xchg ax, ax` and the frame's push change nothing that matters. */
 function isIdle({ map, opcode }: Instruction): boolean {
   if (map === "0f") return opcode === 0x1e || opcode === 0x1f;
-  return map === "one" && (opcode === 0x90 || opcode === 0x55 || opcode === 0x89);
+  return map === "one" && (opcode === 0x90 || opcode === 0x55);
 }
 
 /** Whether a Jcc jumps after an unsigned comparison (Intel SDM 2, appendix B: tttn). */

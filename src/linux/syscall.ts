@@ -103,7 +103,11 @@ export class Syscalls {
     const size = Math.min(symbols.at(address)?.size ?? 0, MAX_DISPATCHER);
     const code = size > 0 ? space.bytes(address, size) : undefined;
     if (code !== undefined) {
-      return dispatchTargets({ code: untracedCode(this.#owners, code, address), address });
+      return dispatchTargets({
+        code: untracedCode(this.#owners, code, address),
+        address,
+        pointer: (slot) => space.pointer(slot),
+      });
     }
     problem(`${symbol} cannot be read`);
     return [];

@@ -5,6 +5,13 @@ import { dispatchTargets } from "../../../src/linux/syscall-dispatch.ts";
 
 const BASE = -0x7f00_0000;
 const NOT_IMPLEMENTED = -0x1000;
+const TABLE = -0x7e00_0000;
+
+/** `slots` is the table that a compiler made of the switch. */
+function follow(code: Iterable<number>, slots: readonly number[] = []): number[] {
+  const pointer = (address: number): number => slots[(address - TABLE) / 8] ?? Number.NaN;
+  return dispatchTargets({ code: Uint8Array.from(code), address: BASE, pointer });
+}
 
 /** `cmp esi, number` in its short form where it fits. */
 function compare(number: number): number[] {
@@ -47,7 +54,7 @@ test("a compiled switch is followed for every number", () => {
       // endbr64; nop
       const code = [0xf3, 0x0f, 0x1e, 0xfa, 0x90];
       compile(code, sorted);
-      const targets = dispatchTargets({ code: Uint8Array.from(code), address: BASE });
+      const targets = follow(code);
       const last = sorted[sorted.length - 1];
       assert.equal(targets.length, last + 2);
       for (const [number, target] of targets.entries()) {
@@ -58,21 +65,68 @@ test("a compiled switch is followed for every number", () => {
   );
 });
 
+/** `cmp esi, last; ja default; mov; jmp *table(,index,8)`, and a jump for each number behind. */
+function compileTable(last: number, start: readonly number[], move: readonly number[]) {
+  const code = [...start, ...compare(last), 0x0f, 0x87, 0, 0, 0, 0];
+  const above = code.length;
+  const index = move[1] === 0xf0 ? 0xc5 : 0xf5;
+  code.push(...move, 0xff, 0x24, index, ...word(TABLE >>> 0));
+  const slots = Array.from({ length: last + 1 }, (_, number) => {
+    const at = BASE + code.length;
+    leave(code, targetOf(number));
+    return at;
+  });
+  code.splice(above - 4, 4, ...word(code.length - above));
+  leave(code, NOT_IMPLEMENTED);
+  return { code, slots };
+}
+
+test("a switch that became a table is followed for every number", () => {
+  // GCC: mov esi, esi; clang: mov eax, esi.
+  for (const move of [
+    [0x89, 0xf6],
+    [0x89, 0xf0],
+  ]) {
+    const { code, slots } = compileTable(90, [], move);
+    const expected = Array.from({ length: 91 }, (_, number) => targetOf(number));
+    assert.deepEqual(follow(code, slots), [...expected, NOT_IMPLEMENTED]);
+    // A slot that leads elsewhere is told as it is; one that cannot be read is a fault.
+    slots[7] = -0x4000;
+    delete slots[8];
+    assert.deepEqual(follow(code, slots).slice(7, 9), [-0x4000, Number.NaN]);
+  }
+});
+
+test("a table that begins at 1 is entered by what dec leaves", () => {
+  const { code, slots } = compileTable(40, [0xff, 0xce], [0x89, 0xf6]);
+  const targets = follow(code, slots);
+  assert.equal(targets[0], NOT_IMPLEMENTED);
+  assert.deepEqual(
+    targets.slice(1, 41),
+    Array.from({ length: 40 }, (_, at) => targetOf(at)),
+  );
+});
+
+test("an index that nothing is known of is a fault", () => {
+  const { code, slots } = compileTable(9, [], [0x89, 0xce]);
+  assert.ok(follow(code, slots).slice(0, 10).every(Number.isNaN));
+});
+
 test("sub leaves the difference behind", () => {
   // sub esi, 1; jne +5; call A; jmp B
   const code = [0x83, 0xee, 0x01, 0x75, 0x05];
   leave(code, -0x2000, 0xe8);
   leave(code, -0x3000);
-  const targets = dispatchTargets({ code: Uint8Array.from(code), address: BASE });
+  const targets = follow(code);
   assert.deepEqual(targets, [-0x3000, -0x2000, -0x3000]);
 });
 
 test("code that is no dispatcher ends as a fault, never in a circle", () => {
-  const circle = dispatchTargets({ code: Uint8Array.of(0xeb, 0xfe), address: BASE });
+  const circle = follow([0xeb, 0xfe]);
   assert.deepEqual(circle, [Number.NaN, Number.NaN]);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (code) => {
-      const targets = dispatchTargets({ code, address: BASE });
+      const targets = follow(code);
       assert.ok(targets.length <= 1024);
       for (const target of targets) {
         assert.ok(!(target >= BASE && target < BASE + code.length));
