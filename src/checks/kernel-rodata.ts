@@ -1,5 +1,6 @@
 import { hexBytes } from "../base/hex.ts";
 import type { Section } from "../linux/kernel-text/code-file.ts";
+import type { TextChange, TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import { requireText } from "./kernel-text.ts";
@@ -22,6 +23,9 @@ const SECTIONS = [
 ];
 const SHOWN = 32;
 const MAX_REPORTS = 64;
+const COMMA = 0x2c;
+/** No list of switches is longer. */
+const LIST = 64;
 
 /** Constant data of the kernel are the booted file's. */
 export const kernelRodata: Check = {
@@ -67,7 +71,8 @@ function compare(context: CheckContext, { start, size }: Section): void {
   if (found.unread > 0) context.unseen(`${found.unread} bytes of constant data are not in memory`);
   context.cover(size - found.unread, size);
   const owners = context.facts.get(codeOwners);
-  for (const change of found.changes.slice(0, MAX_REPORTS)) {
+  const changes = found.changes.filter((change) => !isSplitList(text, change));
+  for (const change of changes.slice(0, MAX_REPORTS)) {
     const place = owners.describe(change.address);
     context.report({
       severity: "critical",
@@ -82,7 +87,23 @@ function compare(context: CheckContext, { start, size }: Section): void {
       },
     });
   }
-  if (found.changes.length > MAX_REPORTS) {
-    context.unseen(`${found.changes.length} places differ; ${MAX_REPORTS} are listed`);
+  if (changes.length > MAX_REPORTS) {
+    context.unseen(`${changes.length} places differ; ${MAX_REPORTS} are listed`);
   }
+}
+
+/**
+ * On processors of the Skylake-X model the kernel takes a literal of its own apart with strsep,
+ * before that is protected: "!cmt,!mbmtotal,!mbmlocal,!l3cat" (__check_quirks_intel in
+ * arch/x86/kernel/cpu/resctrl/core.c, since 4.14). Nothing but commas of such a list ends so.
+ */
+function isSplitList(text: TextIntegrity, { address, expected, seen }: TextChange): boolean {
+  const commas = expected.every((byte, at) => byte === seen[at] || (byte === COMMA && !seen[at]));
+  const before = commas ? text.file.bytes(address - LIST, LIST) : undefined;
+  const after = text.file.bytes(address, expected.length + LIST);
+  if (before === undefined || after === undefined) return false;
+  const around = Buffer.concat([before, after]).toString("latin1");
+  const start = around.lastIndexOf("\0", LIST) + 1;
+  const end = around.indexOf("\0", LIST);
+  return end >= LIST + expected.length && /^!\w+(,!\w+)+$/.test(around.slice(start, end));
 }
