@@ -8,29 +8,46 @@ import { attach } from "../../src/vm/guest.ts";
 import { readProcessors } from "../../src/vm/processors.ts";
 import { moduleFolder } from "../vm/harness/guest-modules.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
+import type { GuestOptions } from "../vm/harness/guest.ts";
 import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
+import type { KernelWish } from "../vm/harness/debian-kernel.ts";
 import { populate } from "../vm/harness/populate.ts";
 import { socketRows } from "../vm/net-views/sockets.ts";
 
 /** With whatever modules patch of themselves. */
 const MODULES = ["nf_tables", "overlay", "bridge", "veth", "tun"];
 
-/** Kernels of other ages and makes than those of the quick tests. */
-const guests = [
-  { release: "bullseye", flavour: "cloud" },
-  { release: "sid", flavour: "cloud" },
-  { release: "bullseye", flavour: "generic" },
-  { release: "bookworm", flavour: "generic" },
-  { release: "bookworm", flavour: "rt" },
-  { release: "trixie", flavour: "rt" },
-] as const;
+const EVERY_DEBUG = "slub_debug=FZPU slab_nomerge page_poison=1 init_on_alloc=1 init_on_free=1";
 
-for (const wish of guests) {
-  test(`a clean guest is silent: ${wish.release}/${wish.flavour}`, async (t) => {
-    const kernel = await debianKernel(wish);
+/**
+ * Kernels of other ages and makes than those of the quick tests, on other firmware and processors,
+ * and with options by which they write themselves in other ways.
+ */
+const guests: readonly (KernelWish & Pick<GuestOptions, "cpu" | "append" | "uefi">)[] = [
+  { release: "bullseye", flavour: "cloud", append: `mitigations=off ${EVERY_DEBUG}` },
+  { release: "sid", flavour: "cloud", uefi: true, append: "mitigations=off nokaslr" },
+  { release: "bullseye", flavour: "generic", uefi: true },
+  {
+    release: "bookworm",
+    flavour: "generic",
+    cpu: "Skylake-Server",
+    append: "spectre_v2=retpoline,lfence retbleed=off",
+  },
+  { release: "bookworm", flavour: "rt" },
+  { release: "trixie", flavour: "rt", append: `mitigations=off threadirqs ${EVERY_DEBUG}` },
+  { release: "trixie-backports", flavour: "generic", uefi: true, cpu: "Skylake-Server" },
+];
+
+for (const { release, flavour, ...options } of guests) {
+  const { cpu = "max", append = "", uefi = false } = options;
+  const name = [`${release}/${flavour}`, cpu, uefi ? "UEFI" : "", append].join(" ").trim();
+  test(`a clean guest is silent: ${name}`, async (t) => {
+    const kernel = await debianKernel({ release, flavour });
     await using guest = await bootTiny({
       kernel,
-      cpu: "max",
+      cpu,
+      uefi,
+      append,
       cpus: 2,
       ram: "file",
       modules: MODULES,

@@ -23,6 +23,7 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "xz-utils", path: "/usr/bin/xz" },
   { package: "grub-pc-bin", path: "/usr/lib/grub/i386-pc/boot.img" },
   { package: "grub-common", path: "/usr/bin/grub-mkimage" },
+  { package: "ovmf", path: "/usr/share/OVMF/OVMF_CODE_4M.fd" },
   { package: "fdisk", path: "/usr/sbin/sfdisk" },
   { package: "lvm2", path: "/usr/sbin/lvm" },
   { package: "xfsprogs", path: "/usr/sbin/mkfs.xfs" },

@@ -21,11 +21,16 @@ export type Hardware = {
   readonly network?: boolean;
   /** The guest may reset itself; else a reset (so also a panic) ends its QEMU. */
   readonly reboot?: boolean;
+  /** UEFI firmware (Debian's package ovmf) in place of the BIOS. */
+  readonly uefi?: boolean;
   /** How commands reach the guest; "virtio" unless told. */
   readonly link?: "virtio" | "serial";
   /** More arguments for QEMU. */
   readonly qemu?: readonly string[];
 };
+
+/** It asks for nothing to be stored: without a drive for its variables they live in memory. */
+const UEFI = "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
 
 /** Files and sockets of one guest, all in its own folder. */
 export type GuestPaths = ReturnType<typeof guestPaths>;
@@ -76,6 +81,7 @@ export function hardwareArguments(name: string, paths: GuestPaths, hardware: Har
     ["-qmp", `unix:${paths.qmp},server=on,wait=off`],
     ["-qmp", `unix:${paths.monitor},server=on,wait=off`],
     hardware.reboot === true ? [] : ["-no-reboot"],
+    hardware.uefi === true ? ["-drive", UEFI] : [],
     diskArguments(hardware),
     networkArguments(hardware),
     hardware.qemu ?? [],
