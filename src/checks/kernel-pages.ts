@@ -2,6 +2,7 @@ import { visitKernelPages } from "../arch/x86/mapped-ranges.ts";
 import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import { isReleasingCode } from "../linux/code-release.ts";
 import { isKexecCopy, kexecPages } from "../linux/kexec.ts";
+import { bootWords } from "../linux/security-settings.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 
@@ -39,7 +40,10 @@ export const kernelPages: Check = {
     const found = survey(context, owned);
     if (!found.whole) context.unseen("the page tables are larger than any kernel's");
     context.cover(found.executable);
-    for (const run of found.writable) {
+    const isOpen = isUnprotected(context);
+    if (isOpen) reportUnprotected(context, found);
+    const told = isOpen ? withoutImage(context, owned, found) : found;
+    for (const run of told.writable) {
       reportRun(
         context,
         "writable",
@@ -47,7 +51,7 @@ export const kernelPages: Check = {
         `Kernel memory at ${kernel.format(run.start)} is both writable and executable.`,
       );
     }
-    for (const run of found.ownerless) {
+    for (const run of told.ownerless) {
       reportRun(
         context,
         "ownerless",
@@ -55,7 +59,7 @@ export const kernelPages: Check = {
         `Executable kernel memory at ${kernel.format(run.start)} belongs to nobody.`,
       );
     }
-    for (const run of found.aliases) {
+    for (const run of told.aliases) {
       reportRun(
         context,
         "alias",
@@ -113,6 +117,41 @@ function survey({ kernel }: CheckContext, owned: Owned): Survey {
   const { folding, tables } = space;
   const whole = visitKernelPages(memory, folding, tables, kernel.budget(), visit);
   return { ...found, whole: whole && executable < MAX_PAGES, executable };
+}
+
+/** `rodata=off`: what the kernel would protect at the end of boot stays as it was (mark_readonly). */
+function isUnprotected({ kernel }: CheckContext): boolean {
+  return kernel.space.u8(kernel.symbol("rodata_enabled")) === 0;
+}
+
+/** One finding says it: then each page of the kernel and its modules is writable and executable. */
+function reportUnprotected(context: CheckContext, { writable }: Survey): void {
+  const { kernel } = context;
+  const asked = bootWords(kernel).includes("rodata=off");
+  const why = asked ? "it was started with rodata=off" : "though it was not asked to run so";
+  context.report({
+    severity: asked ? "high" : "critical",
+    confidence: "high",
+    title: `The kernel does not protect its memory: ${why}.`,
+    subject: { kind: "unprotected" },
+    evidence: {
+      writableAndExecutable: writable.reduce((sum, { size }) => sum + size, 0),
+      rodataEnabled: false,
+      asked,
+    },
+  });
+}
+
+/** What rodata=off does not explain: executable memory outside the image and of no module. */
+function withoutImage({ kernel: { image } }: CheckContext, owned: Owned, found: Survey): Survey {
+  const outside = ({ start }: Run): boolean =>
+    start < image.virtual || start >= image.virtual + image.size;
+  return {
+    ...found,
+    writable: found.writable.filter((run) => outside(run) && !owned(run.start)),
+    ownerless: found.ownerless.filter(outside),
+    aliases: [],
+  };
 }
 
 /** Neighbours become one run. */

@@ -114,6 +114,13 @@ const tamperings: readonly Tampering[] = [
     tamper: makeTextWritable,
     says: /both writable and executable/,
   },
+  {
+    // What rodata=off sets before all is left unprotected.
+    title: "protection of the kernel's memory switched off",
+    check: "kernel-pages",
+    tamper: ({ kernel }, editor) => editor.writeHex(kernel.requireSymbol("rodata_enabled"), "00"),
+    says: /does not protect its memory: though it was not asked to/,
+  },
 ];
 
 /** Offset of the byte that holds a conditional branch's condition. */
