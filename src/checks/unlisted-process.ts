@@ -31,7 +31,7 @@ export const unlistedProcess: Check = {
     const living = new Living(kernel);
     const budget = kernel.budget();
     const found = new Map<GuestVirtual, string>();
-    for (const task of slabs.places(cache, budget)) {
+    for (const task of slabs.places(cache, budget, (reason) => context.unseen(reason))) {
       if (living.leads(task)) found.set(task, "memory");
     }
     if (budget.exhausted) context.unseen("there are more tasks than are looked at");

@@ -1,5 +1,6 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { Kernel } from "../linux/kernel.ts";
+import { regionBase } from "../linux/memory-layout.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import { coreHeader, RAM_AT } from "./core-header.ts";
 import type { KernelSelf } from "./core-header.ts";
@@ -44,8 +45,7 @@ function vmcoreinfoOf(kernel: Kernel): Uint8Array | undefined {
 /** What debuggers need to know of a kernel that was understood. */
 export function kernelSelf(kernel: Kernel): KernelSelf {
   const { space, image } = kernel;
-  // Without KASLR of the memory regions there is no such variable, and no need to tell.
-  const directMap = space.pointer(kernel.symbol("page_offset_base"));
+  const directMap = regionBase(kernel, "page_offset_base");
   return {
     vmcoreinfo: vmcoreinfoOf(kernel),
     directMap: directMap < 0 ? space.folding.unfold(directMap) : undefined,

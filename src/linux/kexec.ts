@@ -2,6 +2,7 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { AddressRange } from "./address-ranges.ts";
 import type { Kernel } from "./kernel.ts";
+import { regionBase } from "./memory-layout.ts";
 import { PageFrames } from "./page-frames.ts";
 
 /** Of the code, as much as is compared: variables lie behind it. */
@@ -28,7 +29,7 @@ export function isKexecCopy({ symbols, space }: Kernel, page: GuestVirtual): boo
  */
 export function* kexecPages(kernel: Kernel): Generator<AddressRange> {
   const control = kernel.readerOf("kimage", "control_code_page");
-  const directMap = kernel.space.pointer(kernel.symbol("page_offset_base"));
+  const directMap = regionBase(kernel, "page_offset_base");
   if (control === undefined || directMap !== directMap) return;
   const frames = new PageFrames(kernel);
   for (const name of ["kexec_image", "kexec_crash_image"]) {

@@ -2,6 +2,7 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { regionBase } from "./memory-layout.ts";
 
 /** PAGE_MAPPING_FLAGS (include/linux/page-flags.h): such a mapping is no address_space. */
 const MAPPING_FLAGS = 3;
@@ -36,7 +37,7 @@ export class PageFrames {
     this.#kernel = kernel;
     this.mapping = kernel.reader(struct, "mapping");
     this.index = kernel.reader(struct, "index");
-    this.#base = kernel.space.pointer(kernel.requireSymbol("vmemmap_base"));
+    this.#base = regionBase(kernel, "vmemmap_base");
     this.#size = kernel.types.size("page");
     this.#flags = kernel.offset(struct, "flags");
     const head = kernel.types.member("page", "compound_head");

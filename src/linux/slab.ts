@@ -3,12 +3,21 @@ import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
+import { regionBase } from "./memory-layout.ts";
 import { PageFrames } from "./page-frames.ts";
 
 /** kmalloc-8 has the smallest objects. */
 const MIN_STRIDE = 8;
 /** SLUB takes up to eight pages at once for its objects (slub_max_order is 3). */
 const MAX_SLAB = 8 * PAGE_SIZE;
+
+type Problem = (reason: string) => void;
+
+type Layout = {
+  readonly stride: number;
+  readonly count: (page: GuestVirtual) => number;
+  readonly first: (page: GuestVirtual, frame: GuestPhysical) => GuestVirtual;
+};
 
 /**
  * Tells which `kmem_cache` an object was allocated from, by the `struct slab` of its page
@@ -46,20 +55,44 @@ export class SlabOwners {
 
   /**
    * Every place for an object of a cache, taken or free, by looking at the `struct page` of all of
-   * memory. Finds what no list leads to.
+   * memory. Finds what no list leads to. `problem` is told where this kernel's allocator does not
+   * say where objects lie (SLOB, until 6.4).
    */
-  *places(cache: GuestVirtual, budget: Budget): Generator<GuestVirtual> {
-    const kernel = this.#kernel;
-    const stride = kernel.reader("kmem_cache", "size")(cache);
-    const objects = kernel.readerOf("slab", "objects") ?? kernel.readerOf("page", "objects");
-    const directMap = kernel.space.pointer(kernel.symbol("page_offset_base"));
-    if (objects === undefined || !(stride >= MIN_STRIDE)) return;
+  *places(cache: GuestVirtual, budget: Budget, problem: Problem): Generator<GuestVirtual> {
+    const slab = this.#layout(cache);
+    if (slab === undefined) return problem("where objects of a cache lie is not known");
     for (const frame of this.#framesOf(cache)) {
-      const count = Math.min(objects(this.#frames.pageAt(frame)), Math.floor(MAX_SLAB / stride));
+      const page = this.#frames.pageAt(frame);
+      const first = slab.first(page, frame);
+      const count = Math.min(slab.count(page), Math.floor(MAX_SLAB / slab.stride));
       for (let index = 0; index < count && budget.step(); index++) {
-        yield directMap + frame + index * stride;
+        yield first + index * slab.stride;
       }
     }
+    return undefined;
+  }
+
+  /** How objects lie in a slab of that cache; undefined where it cannot be told. */
+  #layout(cache: GuestVirtual): Layout | undefined {
+    const kernel = this.#kernel;
+    const stride = kernel.reader("kmem_cache", "size")(cache);
+    const directMap = regionBase(kernel, "page_offset_base");
+    if (!(stride >= MIN_STRIDE) || !(directMap < 0) || this.#cacheOffset === undefined) {
+      return undefined;
+    }
+    const of = (name: string): Reader | undefined =>
+      kernel.readerOf("slab", name) ?? kernel.readerOf("page", name);
+    const objects = of("objects");
+    if (objects !== undefined) {
+      // A red zone before each object, where the cache is watched (slub_debug=Z).
+      const padding = kernel.readerOf("kmem_cache", "red_left_pad")?.(cache) ?? 0;
+      return { stride, count: objects, first: (_, frame) => directMap + frame + padding };
+    }
+    // SLAB (until 6.7): all slabs of a cache hold as many, and each says where they begin.
+    const first = of("s_mem");
+    const number = kernel.readerOf("kmem_cache", "num")?.(cache);
+    if (first === undefined || number === undefined) return undefined;
+    return { stride, count: () => number, first };
   }
 
   /**

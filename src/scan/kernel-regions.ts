@@ -3,6 +3,7 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import { CodeOwners } from "../linux/code-owner.ts";
 import type { Kernel } from "../linux/kernel.ts";
+import { regionBase } from "../linux/memory-layout.ts";
 import { PageFrames } from "../linux/page-frames.ts";
 import { FrameSet } from "./frame-set.ts";
 import type { Region } from "./region.ts";
@@ -54,10 +55,9 @@ function* piecesOf({ memory }: Kernel, runs: readonly Run[], unread: (bytes: num
 /** Mapped pages, neighbours joined; the direct map apart, and without the array of struct pages. */
 function areasOf(kernel: Kernel, budget: Budget, problem: (reason: string) => void): Areas {
   const { memory, space } = kernel;
-  const base = (symbol: string) => space.pointer(kernel.symbol(symbol));
-  const directStart = base("page_offset_base");
-  const directEnd = base("vmalloc_base");
-  const pages = base("vmemmap_base");
+  const directStart = regionBase(kernel, "page_offset_base");
+  const directEnd = regionBase(kernel, "vmalloc_base");
+  const pages = regionBase(kernel, "vmemmap_base");
   if (directStart !== directStart || pages !== pages) {
     problem("where the direct map lies is not known, so the kernel's heap is not told apart");
   }

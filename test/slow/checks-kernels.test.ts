@@ -65,12 +65,17 @@ for (const { release, flavour, ...options } of guests) {
         { ...files, ...processors },
       );
 
-    await t.test("no check finds anything, and all run to the end", () => {
+    await t.test("no check finds anything, and all run to the end", async () => {
       const { findings, checks: results } = look();
       assert.deepEqual(findings, []);
-      for (const { id, status, reason } of results) {
+      for (const { id, status, reason, coverage } of results) {
         assert.equal(status, "pass", `${id}: ${reason}`);
+        assert.equal(coverage.nothing, undefined, id);
       }
+      // Also where the allocator puts red zones around objects.
+      const places = results.find(({ id }) => id === "unlisted-process")?.coverage.looked ?? 0;
+      const processes = (await guest.run("ps -e | wc -l")).trim();
+      assert.ok(places > Number(processes) / 2, `${places} of ${processes} tasks`);
     });
     await t.test("without files its code is looked at by its forms", () => {
       const { findings, checks: results } = sweep(
