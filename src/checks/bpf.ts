@@ -53,6 +53,7 @@ export const bpf: Check = {
     "What a program does with maps, packets and return values of its own hooks is not judged. Filters of tc below a classful qdisc are not followed.",
   run(context) {
     const { kernel } = context;
+    if (context.without("bpf")) return;
     // First what is used, then the lists: an object is numbered before it is used.
     const seen = sightings(context);
     const programs = listed(context, "prog_idr");
@@ -113,6 +114,8 @@ function listed(context: CheckContext, symbol: string): Set<GuestVirtual> {
 
 function* withCode(context: CheckContext): Generator<GuestVirtual> {
   const { kernel } = context;
+  // Interpreted programs have no machine code of their own.
+  if (context.without("BPF JIT")) return;
   const head = kernel.requireSymbol("bpf_kallsyms");
   const link = kernel.offset("bpf_ksym", "lnode");
   const problem = (reason: string): void => context.unseen(reason);

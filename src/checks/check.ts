@@ -1,3 +1,4 @@
+import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import type { Report } from "./finding.ts";
 import type { SweepFacts } from "./sweep-facts.ts";
@@ -51,6 +52,11 @@ export type CheckContext = {
   cover(looked: number, of?: number): void;
   /** Part of it could not be looked at; the check is then not a pass. */
   unseen(reason: string): void;
+  /**
+   * Whether the kernel was built without that, so that there is nothing to look at, which the
+   * coverage then says.
+   */
+  without(feature: Feature): boolean;
   /** All of it could not be looked at. Ends the check. */
   skip(reason: string): never;
 };

@@ -16,6 +16,7 @@ export const ftrace: Check = {
   run(context) {
     const { kernel } = context;
     tellOwnerProblems(context);
+    if (context.without("ftrace")) return;
     let looked = 0;
     for (const user of ftraceUsers(kernel, (reason) => context.unseen(reason))) {
       looked++;

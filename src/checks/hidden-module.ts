@@ -14,6 +14,7 @@ export const hiddenModule: Check = {
     "A module that is taken out of all of them shows in kernel-pages, as executable memory that belongs to nobody.",
   run(context) {
     const { kernel } = context;
+    if (context.without("modules")) return;
     const modules = new Modules(kernel);
     const state = kernel.reader("module", "state");
     const views = moduleViews(kernel, (reason) => context.unseen(reason));

@@ -15,7 +15,9 @@ export const kprobes: Check = {
   run(context) {
     const { kernel, facts } = context;
     tellOwnerProblems(context);
+    if (context.without("kprobes")) return;
     kernel.requireSymbol("kprobe_table");
+    kernel.offset("kprobe", "hlist");
     let looked = 0;
     for (const handler of kprobeHandlers(kernel, (reason) => context.unseen(reason))) {
       looked++;

@@ -26,6 +26,7 @@ export const moduleText: Check = {
   limits:
     "Needs each module's file; what has none is looked at by text-forms. It says that the code is the file's, not that the file is the distribution's. Data and what is read-only only after initialisation are left to other checks.",
   run(context) {
+    if (context.without("modules")) return;
     const sources = context.facts.get(moduleSources);
     const missing: string[] = [];
     for (const [module, source] of sources) {

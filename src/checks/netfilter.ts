@@ -15,6 +15,7 @@ export const netfilter: Check = {
   run(context) {
     const { kernel, facts } = context;
     const problem = (reason: string): void => context.unseen(reason);
+    if (context.without("netfilter")) return;
     const budget = kernel.budget();
     const namespaces = new NetNamespaces(kernel);
     const hooks = new NetfilterHooks(kernel);

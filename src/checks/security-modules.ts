@@ -1,6 +1,7 @@
 import { apparmorState } from "../linux/apparmor.ts";
 import type { ApparmorMode } from "../linux/apparmor.ts";
 import { auditState } from "../linux/audit.ts";
+import type { Feature } from "../linux/features.ts";
 import { selinuxState } from "../linux/selinux.ts";
 import type { Check, CheckContext } from "./check.ts";
 import type { Confidence, Json, Severity } from "./finding.ts";
@@ -25,7 +26,7 @@ export const securityModules: Check = {
 
 function checkSelinux(context: CheckContext): void {
   const state = selinuxState(context.kernel);
-  if (state === undefined) return;
+  if (state === undefined) return missing(context, "SELinux", "what SELinux does");
   context.cover(1);
   const { initialized, enforcing, policy, told } = state;
   const evidence = { ...state, enforcing: enforcing ?? null, told: told ?? null };
@@ -46,7 +47,7 @@ function checkApparmor(context: CheckContext): void {
   const { kernel } = context;
   const problem = (reason: string): void => context.unseen(reason);
   const state = apparmorState(kernel, kernel.budget(), problem);
-  if (state === undefined) return;
+  if (state === undefined) return missing(context, "AppArmor", "what AppArmor does");
   const { enabled, initialized, mode, profiles } = state;
   context.cover(1 + profiles.length);
   if (initialized && !enabled) {
@@ -69,7 +70,7 @@ function checkAudit(context: CheckContext): void {
   const { kernel } = context;
   const problem = (reason: string): void => context.unseen(reason);
   const state = auditState(kernel, kernel.budget(), problem);
-  if (state === undefined) return;
+  if (state === undefined) return missing(context, "audit", "what is audited");
   const { enabled, counted, shown, listed, applied } = state;
   context.cover(1 + listed);
   if (counted !== shown || listed !== applied) {
@@ -81,6 +82,11 @@ function checkAudit(context: CheckContext): void {
   watched(context, "Auditing", enabled, before === 2 ? "critical" : "medium");
   // auditd takes all away and puts them back when it is restarted.
   watched(context, "The set of audit rules", Math.min(listed, 1), "low", "medium");
+}
+
+/** Nothing to look at, where the kernel was built without it; else it could not be read. */
+function missing(context: CheckContext, feature: Feature, what: string): void {
+  if (!context.without(feature)) context.unseen(`${what} cannot be read`);
 }
 
 /** Two things that the kernel keeps together do not agree: no order of events explains it. */

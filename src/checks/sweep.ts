@@ -1,4 +1,6 @@
 import { KvmsecError } from "../base/errors.ts";
+import { builtWithout } from "../linux/features.ts";
+import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { applyAllowList, moduleBuildIds } from "./allow-list.ts";
 import type { AllowedFinding, AllowEntry } from "./allow-list.ts";
@@ -9,7 +11,12 @@ import type { Finding, Report } from "./finding.ts";
 import { SweepFacts } from "./sweep-facts.ts";
 import type { HostKnowledge } from "./sweep-facts.ts";
 
-export type Coverage = { readonly looked: number; readonly of: number };
+export type Coverage = {
+  readonly looked: number;
+  readonly of: number;
+  /** Why there is nothing to look at, where the kernel was built without it. */
+  readonly nothing?: string;
+};
 
 export type CheckResult = {
   readonly id: string;
@@ -137,7 +144,7 @@ function look(check: Check, facts: SweepFacts): Look {
       status,
       findings: [],
       durationMs: 0,
-      coverage: { looked: recorder.looked, of: recorder.total },
+      coverage: recorder.coverage(),
       reason: recorder.reasons.length === 0 ? undefined : recorder.reasons.join("; "),
     },
   };
@@ -152,8 +159,9 @@ class Recorder implements CheckContext {
   readonly facts: SweepFacts;
   readonly findings = new Map<string, Finding>();
   readonly reasons: string[] = [];
-  looked = 0;
-  total = 0;
+  #looked = 0;
+  #total = 0;
+  readonly #nothing: string[] = [];
   readonly #check: Check;
 
   constructor(check: Check, facts: SweepFacts) {
@@ -186,8 +194,19 @@ class Recorder implements CheckContext {
   }
 
   cover(looked: number, of = looked): void {
-    this.looked += looked;
-    this.total += of;
+    this.#looked += looked;
+    this.#total += of;
+  }
+
+  coverage(): Coverage {
+    const looked = { looked: this.#looked, of: this.#total };
+    return this.#nothing.length === 0 ? looked : { ...looked, nothing: this.#nothing.join("; ") };
+  }
+
+  without(feature: Feature): boolean {
+    const reason = builtWithout(this.kernel, feature);
+    if (reason !== undefined && !this.#nothing.includes(reason)) this.#nothing.push(reason);
+    return reason !== undefined;
   }
 
   unseen(reason: string): void {

@@ -14,6 +14,7 @@ export const uprobes: Check = {
   run(context) {
     const { kernel } = context;
     tellOwnerProblems(context);
+    if (context.without("uprobes")) return;
     const root = kernel.requireSymbol("uprobes_tree");
     // The tree itself is one thing that was looked at: most guests have no uprobe.
     let looked = kernel.space.pointer(root) === 0 ? 1 : 0;

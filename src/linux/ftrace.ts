@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import { builtWithout } from "./features.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** A user of ftrace (struct ftrace_ops, include/linux/ftrace.h). */
@@ -24,8 +25,7 @@ export function* ftraceUsers(
   kernel: Kernel,
   problem: (reason: string) => void,
 ): Generator<FtraceOps> {
-  if (!kernel.types.has("ftrace_ops", "next") && Number.isNaN(kernel.symbol("ftrace_ops_list")))
-    return;
+  if (builtWithout(kernel, "ftrace") !== undefined) return;
   const end = kernel.requireSymbol("ftrace_list_end");
   const next = kernel.reader("ftrace_ops", "next");
   const call = kernel.reader("ftrace_ops", "func");

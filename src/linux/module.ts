@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { builtWithout } from "./features.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 import type { Reader } from "./member-reader.ts";
@@ -88,7 +89,7 @@ export class Modules {
    */
   *list(budget: Budget, problem?: (reason: string) => void): Generator<GuestVirtual> {
     const { kernel } = this;
-    if (!kernel.types.has("module", "list")) return;
+    if (builtWithout(kernel, "modules") !== undefined) return;
     const head = kernel.requireSymbol("modules");
     yield* listEntries(kernel, head, kernel.offset("module", "list"), budget, problem);
   }

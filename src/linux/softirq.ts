@@ -59,13 +59,18 @@ export function* rcuCallbacks(
   budget: Budget,
   problem: Problem,
 ): Generator<Callback> {
+  const call = kernel.reader("callback_head", "func");
+  const next = kernel.reader("callback_head", "next");
+  // A kernel for one processor that is not preempted has one list (kernel/rcu/tiny.c, TINY_RCU).
+  const tiny = kernel.readerOf("rcu_ctrlblk", "rcucblist")?.(kernel.symbol("rcu_ctrlblk"));
+  if (tiny === tiny && tiny !== undefined) {
+    return yield* rcuChain({ what: "callback of RCU", first: tiny, next, call }, budget);
+  }
   const variable = kernel.symbol("rcu_data");
   if (variable !== variable || !kernel.types.has("rcu_data", "cblist.head")) {
     return problem("where callbacks of RCU wait is not known");
   }
   const first = kernel.reader("rcu_data", "cblist.head");
-  const next = kernel.reader("callback_head", "next");
-  const call = kernel.reader("callback_head", "func");
   for (const cpu of new PerCpu(kernel).cpus) {
     const list = {
       what: "callback of RCU",
@@ -73,12 +78,16 @@ export function* rcuCallbacks(
       next,
       call,
     };
-    for (const each of chain(list, budget)) {
-      const isOffset = each.function >= 0 && each.function < MAX_KVFREE_OFFSET;
-      if (!isOffset) yield each;
-    }
+    yield* rcuChain(list, budget);
   }
   return undefined;
+}
+
+function* rcuChain(list: Chain, budget: Budget): Generator<Callback> {
+  for (const each of chain(list, budget)) {
+    const isOffset = each.function >= 0 && each.function < MAX_KVFREE_OFFSET;
+    if (!isOffset) yield each;
+  }
 }
 
 type Chain = {

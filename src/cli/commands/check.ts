@@ -125,7 +125,7 @@ const columns: readonly Column<CheckResult>[] = [
   { title: "FINDINGS", value: (row) => row.findings.length, align: "right" },
   { title: "LOOKED AT", value: ({ coverage }) => coverageText(coverage), align: "right" },
   { title: "TIME", value: (row) => durationText(row.durationMs), align: "right" },
-  { title: "REASON", value: (row) => row.reason, shrink: 20 },
+  { title: "REASON", value: (row) => row.reason ?? row.coverage.nothing, shrink: 20 },
 ];
 
 function coverageText({ looked, of }: CheckResult["coverage"]): string {
