@@ -24,6 +24,8 @@ type Problem = (reason: string) => void;
 
 const MAX_TRACEPOINTS = 65_536;
 const MAX_PROBES = 1024;
+/** Tracepoints of a sound guest are all whole: after so many that are not, it is no list of them. */
+const MOST_FAULTS = 64;
 const MAX_NAME = 128;
 /** Tracepoints are found by 32-bit distances (HAVE_ARCH_PREL32_RELOCATIONS). */
 const POINTER_SIZE = 4;
@@ -34,13 +36,19 @@ export function* tracepointProbes(
   problem: Problem,
   found: (tracepoint: GuestVirtual) => void,
 ): Generator<TracepointProbe> {
+  let faults = 0;
+  const told: Problem = (reason) => {
+    faults++;
+    problem(reason);
+  };
   for (const { start, count, module } of pointers(kernel, problem)) {
     for (let index = 0; index < count; index++) {
+      if (faults > MOST_FAULTS) return problem("tracepoints were left out");
       const at = start + index * POINTER_SIZE;
       const tracepoint = at + kernel.space.i32(at);
       if (tracepoint !== tracepoint) return problem("the list of tracepoints cannot be read");
       found(tracepoint);
-      yield* probesOf(kernel, tracepoint, module, problem);
+      yield* probesOf(kernel, tracepoint, module, told);
     }
   }
   return undefined;

@@ -24,6 +24,8 @@ export type UprobeHandler = {
 
 const HANDLERS = ["handler", "ret_handler", "filter"] as const;
 const MAX_CONSUMERS = 1024;
+/** Probes of a sound guest are all whole: after so many that are not, the tree is no tree of probes. */
+const MOST_FAULTS = 64;
 
 /** Every probe in `uprobes_tree` (kernel/events/uprobes.c), by file and offset. */
 export function* uprobes(kernel: Kernel, budget: Budget, problem: Problem): Generator<Uprobe> {
@@ -32,12 +34,19 @@ export function* uprobes(kernel: Kernel, budget: Budget, problem: Problem): Gene
   const inode = kernel.reader("uprobe", "inode");
   const offset = kernel.reader("uprobe", "offset");
   const link = kernel.offset("uprobe", "rb_node");
+  let faults = 0;
+  const told: Problem = (reason) => {
+    faults++;
+    problem(reason);
+  };
   for (const uprobe of rbEntries(kernel, root, link, budget, problem)) {
-    const handlers = consumers(kernel, uprobe, budget, problem).flatMap((consumer) =>
+    if (faults > MOST_FAULTS) return problem("uprobes were left out");
+    const handlers = consumers(kernel, uprobe, budget, told).flatMap((consumer) =>
       handlersOf(kernel, consumer),
     );
     yield { uprobe, inode: inode(uprobe), offset: offset(uprobe), handlers };
   }
+  return undefined;
 }
 
 /** A chain of their own until 6.11, then a list. */
