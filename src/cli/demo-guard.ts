@@ -69,7 +69,7 @@ class Guard {
     return {
       head: [
         `${target.text}  Linux ${printable(info.release)}  ${sizeText(info.memory.size)}  ${state}  ${rows.length} processes`,
-        `guarded: ${this.#sweeps} sweeps, the last one ${verdict}   (q leaves, and the guest is removed)`,
+        `guarded, sweep ${this.#sweeps}: ${verdict}   (q leaves, and the guest is removed)`,
         ...reasons.map(printable),
         "",
         title,

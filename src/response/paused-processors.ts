@@ -5,6 +5,7 @@ import { parseVcpuStates } from "../formats/vcpu-state.ts";
 import { connectQmp } from "../qmp/connection.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import type { Guest } from "../vm/guest.ts";
+import type { QemuProcess } from "../vm/qemu-process.ts";
 import type { ProcessorSource } from "../vm/processors.ts";
 import { saveDeviceState } from "./device-state.ts";
 import { freeze, resume } from "./freeze.ts";
@@ -28,7 +29,7 @@ export async function pausedProcessors(
   const folder = mkdtempSync(join(tmpdir(), "kvmsec-"));
   try {
     using monitor = await connectQmp(socket, { timeoutMs: TIMEOUT_MS });
-    const refusal = await whyNot(monitor, memory.kind);
+    const refusal = await whyNot(monitor, memory.kind, target.qemu);
     if (refusal !== undefined) return missing(refusal);
     const path = join(folder, "state");
     await stateOfRunning(monitor, path, statSync(`/proc/${target.qemu.pid}`).uid);
@@ -52,10 +53,17 @@ async function stateOfRunning(monitor: QmpConnection, path: string, owner: numbe
   }
 }
 
-async function whyNot(monitor: QmpConnection, ram: string): Promise<string | undefined> {
+async function whyNot(
+  monitor: QmpConnection,
+  ram: string,
+  { arguments: { backends } }: QemuProcess,
+): Promise<string | undefined> {
   // What stands still could only be let go, not be put back as it was.
   if (!(await monitor.execute("query-status")).running) return "the guest stands still";
   if (ram === "file") return undefined;
+  // The memfd of a VM of ours comes to QEMU as a file with a name.
+  const isNamed = backends.length > 0 && backends.every(({ kind }) => kind === "file");
+  if (ram === "memfd" && isNamed) return undefined;
   const { qemu } = await monitor.execute("query-version");
   // Later ones leave out of their state only what lies in a named file.
   const isOld = qemu.major < 8 || (qemu.major === 8 && qemu.minor < 2);

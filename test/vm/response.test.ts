@@ -113,6 +113,15 @@ test("freeze and resume: QEMU and the guest's clock agree", async () => {
   assert.equal(await state(), "running");
 });
 
+test("LSTAR of each processor is read in a pause, after which the guest runs on", async () => {
+  const args = ["check", NAME, "--pause", "--only", "control-registers", "--json"];
+  const { stdout, stderr, status } = await run(...args);
+  assert.deepEqual([status, stderr], [0, ""]);
+  const [{ coverage }] = JSON.parse(stdout).checks;
+  assert.equal(coverage.looked, coverage.of);
+  assert.equal(await state(), "running");
+});
+
 test("isolate and rejoin: the guest's card loses its carrier, and gets it back", async () => {
   await untilCarriers(true);
   await respond(home, `pid:${openVm(NAME, home).run!.pid}`, "isolate");
