@@ -10,7 +10,7 @@ import { moduleFolder } from "../vm/harness/guest-modules.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import type { GuestOptions } from "../vm/harness/guest.ts";
 import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
-import type { KernelWish } from "../vm/harness/debian-kernel.ts";
+import type { DebianWish } from "../vm/harness/debian-kernel.ts";
 import { populate } from "../vm/harness/populate.ts";
 import { socketRows } from "../vm/net-views/sockets.ts";
 
@@ -23,7 +23,7 @@ const EVERY_DEBUG = "slub_debug=FZPU slab_nomerge page_poison=1 init_on_alloc=1 
  * Kernels of other ages and makes than those of the quick tests, on other firmware and processors,
  * and with options by which they write themselves in other ways.
  */
-const guests: readonly (KernelWish & Pick<GuestOptions, "cpu" | "append" | "uefi">)[] = [
+const guests: readonly (DebianWish & Pick<GuestOptions, "cpu" | "append" | "uefi">)[] = [
   { release: "bullseye", flavour: "cloud", append: `mitigations=off ${EVERY_DEBUG}` },
   { release: "sid", flavour: "cloud", uefi: true, append: "mitigations=off nokaslr" },
   { release: "bullseye", flavour: "generic", uefi: true },

@@ -12,7 +12,6 @@ import type { Guest as Attached } from "../../src/vm/guest.ts";
 import { readProcessors } from "../../src/vm/processors.ts";
 import type { Look } from "../vm/harness/all-checks.ts";
 import { bootDebian } from "../vm/harness/debian-guest.ts";
-import { kernel as debianKernel } from "../vm/harness/debian-kernel.ts";
 import { quote } from "../vm/harness/guest.ts";
 import type { Guest } from "../vm/harness/guest.ts";
 import { harmlessCauses } from "../vm/harness/harmless.ts";
@@ -124,7 +123,7 @@ async function silentAnew(t: TestContext, guest: Guest): Promise<void> {
 async function setUp(guest: Guest): Promise<void> {
   const { kernel } = guest.options;
   await guest.put("/root/busybox", readFileSync("/bin/busybox"), 0o755);
-  const modules = await ownModules(await debianKernel(kernel)).catch(() => undefined);
+  const modules = await ownModules(kernel).catch(() => undefined);
   const livepatch = modules === undefined ? undefined : join(modules, "livepatch.ko");
   if (livepatch !== undefined && existsSync(livepatch)) {
     await guest.put("/root/livepatch.ko", readFileSync(livepatch));

@@ -1,4 +1,5 @@
 import { test } from "node:test";
+import { kernelName } from "./harness/debian-kernel.ts";
 import { compareNetViews } from "./net-views/all.ts";
 import type { NetGuest } from "./net-views/guest.ts";
 
@@ -15,6 +16,5 @@ const guests: readonly NetGuest[] = [
 
 for (const shape of guests) {
   const { wish, ram = "memfd" } = shape;
-  test(`views of network and mounts: ${wish.release}/${wish.flavour} ${ram}`, (t) =>
-    compareNetViews(t, shape));
+  test(`views of network and mounts: ${kernelName(wish)} ${ram}`, (t) => compareNetViews(t, shape));
 }

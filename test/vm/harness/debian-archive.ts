@@ -62,11 +62,13 @@ function line(mirror: string, suite: string): string {
   return `deb [signed-by=${keyring}] ${mirror} ${suite} main\n`;
 }
 
+/** What has no suites beside it. */
+const rolling = new Set(["experimental", "sid", "unstable", "forky", "testing"]);
+
 /** A stable release has its updates and its security fixes in suites of their own. */
 async function sourceLines(release: Release): Promise<string> {
   const mirrors = await debianMirrors();
-  const rolling = release === "sid" || release === "unstable" || release.includes("-");
-  if (rolling || release === "forky" || release === "testing") return line(mirrors.main, release);
+  if (rolling.has(release) || release.includes("-")) return line(mirrors.main, release);
   return [
     line(mirrors.main, release),
     line(mirrors.main, `${release}-updates`),

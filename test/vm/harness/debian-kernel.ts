@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { cacheDirectory, lockFile } from "./cache.ts";
 import { command } from "./command.ts";
 import { privateApt, unpackPackages } from "./debian-archive.ts";
@@ -15,10 +15,18 @@ const metaPackages = {
 
 /** `rt` is built with PREEMPT_RT. */
 export type Flavour = keyof typeof metaPackages;
-export type KernelWish = { readonly release: Release; readonly flavour: Flavour };
+export type DebianWish = { readonly release: Release; readonly flavour: Flavour };
+
+/**
+ * A kernel of Debian's, or the one in a folder that its packages were unpacked to (`dpkg-deb -x`,
+ * `rpm2cpio`): any distribution's, with its modules.
+ */
+export type KernelWish = DebianWish | { readonly folder: string };
 
 /** A distribution kernel, unpacked on the host. */
-export type Kernel = KernelWish & {
+export type Kernel = {
+  /** Of Debian's; it has the headers too. */
+  readonly release?: Release;
   /** As `uname -r` says it. */
   readonly version: string;
   /** What the packages unpacked to, with `lib/modules/VERSION` in it. */
@@ -30,11 +38,17 @@ export type Kernel = KernelWish & {
   readonly config: string;
 };
 
+/** For a test's title. */
+export function kernelName(wish: KernelWish): string {
+  return "folder" in wish ? basename(wish.folder) : `${wish.release}/${wish.flavour}`;
+}
+
 /**
- * The newest kernel of a Debian release, downloaded and signature-checked through apt at first use
- * and taken from the cache, without a network, from then on.
+ * The kernel of a folder, or the newest of a Debian release, downloaded and signature-checked
+ * through apt at first use and taken from the cache, without a network, from then on.
  */
 export async function kernel(wish: KernelWish): Promise<Kernel> {
+  if ("folder" in wish) return kernelOfFolder(wish.folder);
   const home = cacheDirectory("kernels", `${wish.release}-${wish.flavour}`);
   const cached = readCached(wish, home);
   if (cached !== undefined) return cached;
@@ -43,14 +57,27 @@ export async function kernel(wish: KernelWish): Promise<Kernel> {
   return readCached(wish, home) ?? (await download(wish, home));
 }
 
-function readCached(wish: KernelWish, home: string): Kernel | undefined {
+function readCached(wish: DebianWish, home: string): Kernel | undefined {
   const root = join(home, "root");
   if (!existsSync(root)) return undefined;
+  return { ...unpackedKernel(root), release: wish.release };
+}
+
+async function kernelOfFolder(folder: string): Promise<Kernel> {
+  const found = unpackedKernel(folder);
+  if (!existsSync(join(found.modules, "modules.dep"))) await indexModules(folder, found.version);
+  return found;
+}
+
+/** The one kernel that was unpacked there. */
+function unpackedKernel(root: string): Kernel {
   const parent = moduleParent(root);
-  const [version] = readdirSync(parent);
+  const [version, ...others] = readdirSync(parent);
+  if (version === undefined || others.length > 0) {
+    throw new Error(`${parent} has to hold the modules of one kernel`);
+  }
   const modules = join(parent, version);
   return {
-    ...wish,
     version,
     root,
     modules,
@@ -71,14 +98,18 @@ function firstThere(...paths: string[]): string {
   return found;
 }
 
-async function download(wish: KernelWish, home: string): Promise<Kernel> {
+/** What an installation does after unpacking: an index in which modprobe finds modules. */
+async function indexModules(root: string, version: string): Promise<void> {
+  if (!existsSync(join(root, "lib"))) symlinkSync("usr/lib", join(root, "lib"));
+  await command("depmod", ["-b", root, version]);
+}
+
+async function download(wish: DebianWish, home: string): Promise<Kernel> {
   const apt = await privateApt(wish.release, join(home, "apt"));
   const packages = await kernelPackages(apt, metaPackages[wish.flavour]);
   const fresh = join(home, "fresh");
   await unpackPackages(apt, packages, fresh);
-  if (!existsSync(join(fresh, "lib"))) symlinkSync("usr/lib", join(fresh, "lib"));
-  const [version] = readdirSync(join(fresh, "lib/modules"));
-  await command("depmod", ["-b", fresh, version]);
+  await indexModules(fresh, unpackedKernel(fresh).version);
   renameSync(fresh, join(home, "root"));
   rmSync(join(home, "apt"), { recursive: true, force: true });
   const result = readCached(wish, home);

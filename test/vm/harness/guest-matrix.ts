@@ -1,4 +1,11 @@
-import { kernel, kernelConfig, type Flavour, type KernelWish } from "./debian-kernel.ts";
+import { isAbsolute } from "node:path";
+import {
+  kernel,
+  kernelConfig,
+  kernelName,
+  type Flavour,
+  type KernelWish,
+} from "./debian-kernel.ts";
 import { bootTiny, type Guest, type GuestOptions } from "./guest.ts";
 import type { Hardware, Machine, RamKind } from "./qemu-arguments.ts";
 
@@ -45,7 +52,8 @@ const smallShapes: readonly Shape[] = [
  * `full` has each × levels × machine × RAM kind, with the other traits taking turns, and a few
  * guests with older and newer kernels.
  *
- * KVMSEC_TEST_KERNELS adds kernels to both, as `bullseye/cloud,sid/generic`.
+ * KVMSEC_TEST_KERNELS adds kernels to both, as `bullseye/cloud,sid/generic,/srv/kernels/other`: of
+ * Debian's, or by the folder that any distribution's packages were unpacked to.
  */
 export function guestMatrix(extent: "small" | "full"): MatrixGuest[] {
   const wishes = [...standardKernels, ...extraKernels()].map(parseKernel);
@@ -95,18 +103,20 @@ function fullShapes(): Shape[] {
 
 function matrixGuest(wish: KernelWish, shape: Shape): MatrixGuest {
   const { levels, append = "", ...hardware } = shape;
-  const traits = [`${wish.release}/${wish.flavour}`, shape.machine, shape.ram, `${levels}-level`];
+  const traits = [kernelName(wish), shape.machine, shape.ram, `${levels}-level`];
   const name = [...traits, `${shape.cpus} cpus`, shape.memory, append].join(" ").trimEnd();
   const cpu = levels === 5 ? "max" : "max,la57=off";
   return { name, wish, levels, hardware: { ...hardware, cpu, append } };
 }
 
-function extraKernels(): string[] {
+/** What KVMSEC_TEST_KERNELS names, as `parseKernel` takes it. */
+export function extraKernels(): string[] {
   return (process.env["KVMSEC_TEST_KERNELS"] ?? "").split(",").filter((name) => name !== "");
 }
 
-/** `trixie-backports/cloud` → what `kernel` takes. */
+/** `trixie-backports/cloud`, or an absolute path → what `kernel` takes. */
 export function parseKernel(name: string): KernelWish {
+  if (isAbsolute(name.trim())) return { folder: name.trim() };
   const [release, flavour] = name.trim().split("/");
   if (!isFlavour(flavour))
     throw new Error(`${name} is not RELEASE/cloud, RELEASE/generic or RELEASE/rt`);

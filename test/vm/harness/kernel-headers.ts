@@ -11,6 +11,7 @@ import type { Kernel } from "./debian-kernel.ts";
  * host whose C library is as new.
  */
 export async function kernelHeaders(kernel: Kernel): Promise<string> {
+  if (kernel.release === undefined) throw new Error(`no headers of ${kernel.version} are known`);
   const home = cacheDirectory("headers", kernel.version);
   const folder = join(home, "root/usr/src", `linux-headers-${kernel.version}`);
   await using lock = await lockFile(join(home, "lock"));
