@@ -32,6 +32,19 @@ export function aptSettingsHook(settings: readonly string[]): string {
 }
 
 /**
+ * Shell code for mmdebstrap's --setup-hook, where the archive is of its own choice: the backports
+ * are taken from where it takes the release from. It writes a line for each suite before that.
+ */
+export function backportsHook(release: string, backports: string): string {
+  const sources = '"$1/etc/apt/sources.list"';
+  return script([
+    `sed -n '/^deb /s/ ${release} main$/ ${backports} main/p' ${sources} > "$1/tmp/backports"`,
+    `cat "$1/tmp/backports" >> ${sources}`,
+    'rm "$1/tmp/backports"',
+  ]);
+}
+
+/**
  * Shell code for mmdebstrap's --essential-hook: the initrd holds what its disk needs instead of
  * every driver there is, which makes it a third of the size and quicker to make and to unpack.
  */

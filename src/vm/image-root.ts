@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { KvmsecError } from "../base/errors.ts";
-import { aptSettingsHook, customizeHook, essentialHook } from "./guest-setup.ts";
+import { aptSettingsHook, backportsHook, customizeHook, essentialHook } from "./guest-setup.ts";
 import { sourceLine } from "./image-mirror.ts";
 import type { AptSource } from "./image-mirror.ts";
 import { baseRelease, wantedPackages } from "./image-recipe.ts";
@@ -30,8 +30,8 @@ export async function makeRootArchive(
   options: RootOptions,
 ): Promise<void> {
   const args = mmdebstrapArguments(recipe, archive, options);
-  if (hasOwnNames(recipe)) {
-    // Else a wrong name would be told only after the whole basic system was installed.
+  if (hasOwnNames(recipe) && !addsBackports(recipe, options.sources)) {
+    // Without hooks, so not where one of them is needed to find the packages. Else a wrong name would be told only after the whole basic system was installed.
     await mustSucceed(["mmdebstrap", "--simulate", ...args], options, recipe);
   }
   const confined = process.geteuid?.() === 0 && (await canConfine(options.signal));
@@ -79,12 +79,18 @@ function hasOwnNames({ kernel, packages }: ImageRecipe): boolean {
   return packages.length > 0 || kernel.startsWith("linux-image-");
 }
 
+/** The host's archives come with the backports among them, mmdebstrap's own choice does not. */
+function addsBackports(recipe: ImageRecipe, sources: readonly AptSource[]): boolean {
+  return sources.length === 0 && recipe.release !== baseRelease(recipe);
+}
+
 /** mmdebstrap's command line. */
 export function mmdebstrapArguments(
   recipe: ImageRecipe,
   archive: string,
   { sources, aptSettings }: Pick<RootOptions, "sources" | "aptSettings">,
 ): string[] {
+  const release = baseRelease(recipe);
   return [
     "--variant=apt",
     "--architectures=amd64",
@@ -98,9 +104,12 @@ export function mmdebstrapArguments(
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     `--include=${wantedPackages(recipe).join(",")}`,
     ...(aptSettings.length === 0 ? [] : [`--setup-hook=${aptSettingsHook(aptSettings)}`]),
+    ...(addsBackports(recipe, sources)
+      ? [`--setup-hook=${backportsHook(release, recipe.release)}`]
+      : []),
     `--essential-hook=${essentialHook()}`,
     `--customize-hook=${customizeHook(recipe)}`,
-    baseRelease(recipe),
+    release,
     archive,
     ...sources.map(sourceLine),
   ];

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import {
   defaultImageName,
@@ -8,6 +11,7 @@ import {
 } from "../../../src/vm/image-recipe.ts";
 import { parseArchives, parseSettings } from "../../../src/vm/image-mirror.ts";
 import { explainFailure, mmdebstrapArguments } from "../../../src/vm/image-root.ts";
+import { TemporaryFolder } from "../../fixtures/temporary.ts";
 import { checkedName } from "../../../src/vm/name.ts";
 
 test("one recipe, one key: the order and repetition of packages do not matter, all else does", () => {
@@ -67,6 +71,34 @@ test("a backports image takes its kernel from there and the rest from the releas
     aptSettings: [],
   });
   assert.deepEqual(args.slice(-3), ["bookworm", "/x/root.tar", "deb http://a/ s main"]);
+});
+
+/** What mmdebstrap runs before it fetches anything, on a host without a Debian archive. */
+const setupHooks = (release: string): string[] =>
+  mmdebstrapArguments(imageRecipe("debian", { release }), "/x/root.tar", {
+    sources: [],
+    aptSettings: [],
+  })
+    .filter((word) => word.startsWith("--setup-hook="))
+    .map((word) => word.slice("--setup-hook=".length));
+
+test("on a host without a Debian archive the backports come from where mmdebstrap goes", () => {
+  using root = new TemporaryFolder();
+  const file = join(root.path, "etc/apt/sources.list");
+  for (const folder of ["etc/apt", "tmp"]) mkdirSync(join(root.path, folder), { recursive: true });
+  const lines = [
+    'deb [signed-by="/keys.gpg"] http://archive.example/debian bookworm main',
+    'deb [signed-by="/keys.gpg"] http://archive.example/debian bookworm-updates main',
+    "",
+  ];
+  writeFileSync(file, lines.join("\n"));
+  assert.deepEqual(setupHooks("bookworm"), []);
+  const [hook] = setupHooks("bookworm-backports");
+  execFileSync("sh", ["-c", hook ?? "", "sh", root.path]);
+  assert.equal(
+    readFileSync(file, "utf8"),
+    `${lines.join("\n")}${lines[0]!.replace("bookworm", "bookworm-backports")}\n`,
+  );
 });
 
 test("the host's archives are told from those of others", () => {
