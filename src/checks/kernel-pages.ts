@@ -1,28 +1,40 @@
-import { visitKernelPages } from "../arch/x86/mapped-ranges.ts";
-import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
+import type { GuestVirtual } from "../base/address.ts";
 import { isReleasingCode } from "../linux/code-release.ts";
+import { KernelHalves } from "../linux/kernel-halves.ts";
 import { isKexecCopy, kexecPages } from "../linux/kexec.ts";
 import { bootWords } from "../linux/security-settings.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
+import { surveyKernelPages } from "./kernel-page-survey.ts";
+import type { PageSurvey, Run } from "./kernel-page-survey.ts";
+import { executableMemory } from "./memory-facts.ts";
 
 const PAGE = 4096;
-/** Executable pages that are looked at one by one; a kernel with its modules has some 10,000. */
-const MAX_PAGES = 1 << 20;
 
-type Run = { start: GuestVirtual; size: number; physical: GuestPhysical };
-type Owned = (page: GuestVirtual) => boolean;
+/** What is said of pages with each fault. */
+const FAULTS: readonly [
+  kind: Exclude<keyof PageSurvey, "whole" | "executable">,
+  name: string,
+  says: (address: string) => string,
+][] = [
+  ["writable", "writable", (at) => `Kernel memory at ${at} is both writable and executable.`],
+  ["ownerless", "ownerless", (at) => `Executable kernel memory at ${at} belongs to nobody.`],
+  ["aliases", "alias", (at) => `Kernel text can be written through a second mapping at ${at}.`],
+  ["unprotected", "constant", (at) => `Constant data of the kernel at ${at} can be written.`],
+  ["reachable", "reachable", (at) => `Kernel memory at ${at} can be reached by user programs.`],
+];
 
 /** Every executable kernel page has an owner, none can be written, and text has no writable alias. */
 export const kernelPages: Check = {
   id: "kernel-pages",
   proves:
-    "No kernel page is writable and executable, every executable one belongs to the kernel, a module or code that the kernel is known to have made, and no writable mapping leads to kernel text.",
-  reads: "the kernel half of the page tables; modules; BPF, ftrace and kprobe code",
+    "No kernel page is writable and executable or open to programs, every executable one belongs to the kernel, a module or code that the kernel is known to have made, no writable mapping leads to kernel text, constant data cannot be written, and all processes share one kernel half.",
+  reads:
+    "the kernel half of the page tables; the top table of each process; modules; BPF, ftrace and kprobe code",
   attack: ["T1014", "T1547.006"],
   shares: ["module list"],
   limits:
-    "Sees the tables of init_mm: code that is only mapped in one process's own kernel half is not among them.",
+    "Sees the tables of init_mm. Where a process has a kernel half of its own that is told, and what it maps is not looked at. A second, writable mapping of constant data or of a module's code is not told.",
   isUnsettled: isReleasingCode,
   run(context) {
     const { kernel, facts } = context;
@@ -30,43 +42,23 @@ export const kernelPages: Check = {
     for (const problem of owners.problems) context.unseen(problem);
     const trampoline = realModeCode(context);
     const kexec = [...kexecPages(kernel)];
-    const owned: Owned = (page) =>
+    const owned = (page: GuestVirtual): boolean =>
       owners.ownerOf(page)?.part === "text" ||
       owners.ownerOf(page)?.part === "init_text" ||
       (page >= trampoline.start && page < trampoline.start + trampoline.size) ||
       kexec.some(({ start, end }) => page >= start && page < end) ||
       isKexecCopy(kernel, page) ||
       onlyTraps(context, page);
-    const found = survey(context, owned);
+    const found = surveyKernelPages(kernel, owned);
     if (!found.whole) context.unseen("the page tables are larger than any kernel's");
     context.cover(found.executable);
     const isOpen = isUnprotected(context);
     if (isOpen) reportUnprotected(context, found);
     const told = isOpen ? withoutImage(context, owned, found) : found;
-    for (const run of told.writable) {
-      reportRun(
-        context,
-        "writable",
-        run,
-        `Kernel memory at ${kernel.format(run.start)} is both writable and executable.`,
-      );
+    for (const [fault, name, says] of FAULTS) {
+      for (const run of told[fault]) reportRun(context, name, run, says);
     }
-    for (const run of told.ownerless) {
-      reportRun(
-        context,
-        "ownerless",
-        run,
-        `Executable kernel memory at ${kernel.format(run.start)} belongs to nobody.`,
-      );
-    }
-    for (const run of told.aliases) {
-      reportRun(
-        context,
-        "alias",
-        run,
-        `Kernel text can be written through a second mapping at ${kernel.format(run.start)}.`,
-      );
-    }
+    checkProcesses(context);
   },
 };
 
@@ -83,49 +75,13 @@ function onlyTraps({ kernel }: CheckContext, page: GuestVirtual): boolean {
   return bytes !== undefined && TRAPS.equals(bytes);
 }
 
-type Survey = {
-  readonly whole: boolean;
-  readonly executable: number;
-  readonly writable: readonly Run[];
-  readonly ownerless: readonly Run[];
-  readonly aliases: readonly Run[];
-};
-
-function survey({ kernel }: CheckContext, owned: Owned): Survey {
-  const { memory, space, image } = kernel;
-  const textEnd = image.physical + (kernel.requireSymbol("_etext") - image.virtual);
-  const found = { writable: [] as Run[], ownerless: [] as Run[], aliases: [] as Run[] };
-  let executable = 0;
-  const visit = (
-    start: GuestVirtual,
-    size: number,
-    physical: GuestPhysical,
-    mayWrite: boolean,
-    mayExecute: boolean,
-  ): void => {
-    const overlapsText = physical < textEnd && physical + size > image.physical;
-    // Text that is writable where it belongs is found as writable and executable.
-    const isItself = start >= image.virtual && start < image.virtual + image.size;
-    if (mayWrite && overlapsText && !isItself) add(found.aliases, start, size, physical);
-    if (!mayExecute) return;
-    if (mayWrite) add(found.writable, start, size, physical);
-    for (let at = 0; at < size && executable < MAX_PAGES; at += PAGE) {
-      executable++;
-      if (!owned(start + at)) add(found.ownerless, start + at, PAGE, physical + at);
-    }
-  };
-  const { folding, tables } = space;
-  const whole = visitKernelPages(memory, folding, tables, kernel.budget(), visit);
-  return { ...found, whole: whole && executable < MAX_PAGES, executable };
-}
-
 /** `rodata=off`: what the kernel would protect at the end of boot stays as it was (mark_readonly). */
 function isUnprotected({ kernel }: CheckContext): boolean {
   return kernel.space.u8(kernel.symbol("rodata_enabled")) === 0;
 }
 
 /** One finding says it: then each page of the kernel and its modules is writable and executable. */
-function reportUnprotected(context: CheckContext, { writable }: Survey): void {
+function reportUnprotected(context: CheckContext, { writable }: PageSurvey): void {
   const { kernel } = context;
   const asked = bootWords(kernel).includes("rodata=off");
   const why = asked ? "it was started with rodata=off" : "though it was not asked to run so";
@@ -143,7 +99,11 @@ function reportUnprotected(context: CheckContext, { writable }: Survey): void {
 }
 
 /** What rodata=off does not explain: executable memory outside the image and of no module. */
-function withoutImage({ kernel: { image } }: CheckContext, owned: Owned, found: Survey): Survey {
+function withoutImage(
+  { kernel: { image } }: CheckContext,
+  owned: (page: GuestVirtual) => boolean,
+  found: PageSurvey,
+): PageSurvey {
   const outside = ({ start }: Run): boolean =>
     start < image.virtual || start >= image.virtual + image.size;
   return {
@@ -151,14 +111,8 @@ function withoutImage({ kernel: { image } }: CheckContext, owned: Owned, found: 
     writable: found.writable.filter((run) => outside(run) && !owned(run.start)),
     ownerless: found.ownerless.filter(outside),
     aliases: [],
+    unprotected: [],
   };
-}
-
-/** Neighbours become one run. */
-function add(runs: Run[], start: GuestVirtual, size: number, physical: GuestPhysical): void {
-  const last = runs.at(-1);
-  if (last !== undefined && last.start + last.size === start) last.size += size;
-  else runs.push({ start, size, physical });
 }
 
 /** Code for waking processors, in the first MiB (arch/x86/realmode/init.c): small, and not writable. */
@@ -172,16 +126,16 @@ function realModeCode({ kernel }: CheckContext): { start: GuestVirtual; size: nu
 
 function reportRun(
   context: CheckContext,
-  kind: "writable" | "ownerless" | "alias",
+  kind: string,
   { start, size, physical }: Run,
-  title: string,
+  says: (address: string) => string,
 ): void {
   const { kernel, facts } = context;
   const code = kernel.space.bytes(start, Math.min(size, 32));
   context.report({
     severity: "critical",
     confidence: kind === "ownerless" ? "medium" : "high",
-    title,
+    title: says(kernel.format(start)),
     subject: { kind, address: kernel.format(start) },
     evidence: {
       size,
@@ -190,4 +144,28 @@ function reportRun(
       bytes: code === undefined ? null : Buffer.from(code).toString("hex"),
     },
   });
+}
+
+/** Each process has a copy of the top table's upper half, which leads to what all of them share. */
+function checkProcesses(context: CheckContext): void {
+  const { kernel, facts } = context;
+  const halves = new KernelHalves(kernel);
+  const { rows, problems } = facts.get(executableMemory);
+  for (const problem of problems) context.unseen(problem);
+  let looked = 0;
+  for (const { process, mm } of rows) {
+    const own = halves.own(mm);
+    if (own !== undefined) looked++;
+    for (const { index, leadsTo } of own ?? []) {
+      const { pid, comm, task } = process;
+      context.report({
+        severity: "critical",
+        confidence: "high",
+        title: `Process ${pid} (${comm}) has kernel memory of its own: entry ${index} of its page tables.`,
+        subject: { kind: "own half", pid, task: kernel.format(task), index },
+        evidence: { leadsTo: `0x${leadsTo.toString(16)}` },
+      });
+    }
+  }
+  context.cover(looked, rows.length);
 }

@@ -11,6 +11,7 @@ import { assertClean, assertFound } from "./harness/check-story.ts";
 import type { Planted } from "./harness/check-story.ts";
 import { bootTiny } from "./harness/guest.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { pageTamperings } from "./harness/page-tamperings.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
 const IDS = new Set(["kernel-text", "kernel-rodata", "kernel-pages", "syscall-table"]);
@@ -102,18 +103,10 @@ const tamperings: readonly Tampering[] = [
       ),
     says: /System call 62 .*commit_creds/s,
   },
-  {
-    title: "a page of module memory made executable",
-    check: "kernel-pages",
-    tamper: makeExecutable,
-    says: /belongs to nobody/,
-  },
-  {
-    title: "kernel text made writable",
-    check: "kernel-pages",
-    tamper: makeTextWritable,
-    says: /both writable and executable/,
-  },
+  ...pageTamperings.map(({ tamper, ...each }) => ({
+    ...each,
+    tamper: ({ kernel }: Attached, editor: RamEditor) => tamper(kernel, editor),
+  })),
   {
     // What rodata=off sets before all is left unprotected.
     title: "protection of the kernel's memory switched off",
@@ -134,23 +127,6 @@ function conditionalBranch(code: Uint8Array): number {
     at += length;
   }
   return assert.fail("no conditional branch");
-}
-
-/** Clears NX of a leaf that maps data: `kmalloc`ed memory that an attacker would fill with code. */
-function makeExecutable({ kernel }: Attached, editor: RamEditor): () => void {
-  const { tables } = kernel.space;
-  const task = kernel.space.pointer(
-    kernel.requireSymbol("init_task") + kernel.offset("task_struct", "stack"),
-  );
-  const entry = tables.leafEntry(task);
-  assert.ok(entry !== undefined);
-  return editor.writePhysical(entry.address + 7, Uint8Array.of((entry.high >>> 24) & 0x7f));
-}
-
-function makeTextWritable({ kernel }: Attached, editor: RamEditor): () => void {
-  const entry = kernel.space.tables.leafEntry(kernel.image.virtual);
-  assert.ok(entry !== undefined);
-  return editor.writePhysical(entry.address, Uint8Array.of((entry.low & 0xff) | 2));
 }
 
 /** Function tracing, a graph tracer's stub, and kprobes at a function's start and inside it. */

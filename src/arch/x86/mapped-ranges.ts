@@ -7,6 +7,7 @@ import type { PageTables } from "./page-tables.ts";
 
 const PRESENT = 0x1;
 const WRITABLE = 0x2;
+const USER = 0x4;
 const LARGE = 0x80;
 const NO_EXECUTE = 0x8000_0000;
 const ENTRIES = 512;
@@ -20,6 +21,7 @@ export type LeafVisitor = (
   physical: GuestPhysical,
   writable: boolean,
   executable: boolean,
+  user: boolean,
 ) => void;
 
 /**
@@ -36,11 +38,11 @@ export function visitKernelPages(
   const walk = new Walk(memory, budget, visit);
   for (let index = KERNEL_HALF; index < ENTRIES; index++) {
     if (tables.levels === 4) {
-      walk.entry(tables.root, index, -TWO_48 + index * 2 ** 39, 2 ** 39, true, true);
+      walk.entry(tables.root, index, -TWO_48 + index * 2 ** 39, 2 ** 39, true, true, true);
     } else {
       const start = folding.foldBig((0xfe00n << 48n) | (BigInt(index) << 48n));
       // A region without a slot is empty, see findPageTables.
-      if (start === start) walk.entry(tables.root, index, start, TWO_48, true, true);
+      if (start === start) walk.entry(tables.root, index, start, TWO_48, true, true, true);
     }
   }
   return !budget.exhausted;
@@ -65,6 +67,7 @@ class Walk {
     span: number,
     writable: boolean,
     executable: boolean,
+    user: boolean,
   ): void {
     const at = this.#memory.offsetOf(table);
     if (at < 0) return;
@@ -75,10 +78,11 @@ class Walk {
     const frame = entryFrame(low, high);
     const mayWrite = writable && (low & WRITABLE) !== 0;
     const mayExecute = executable && high < NO_EXECUTE;
+    const mayUse = user && (low & USER) !== 0;
     if (span === 4096 || ((low & LARGE) !== 0 && span <= 2 ** 30)) {
-      this.#visit(start, span, frame - (frame % span), mayWrite, mayExecute);
+      this.#visit(start, span, frame - (frame % span), mayWrite, mayExecute, mayUse);
     } else {
-      this.#table(frame, start, span / ENTRIES, mayWrite, mayExecute);
+      this.#table(frame, start, span / ENTRIES, mayWrite, mayExecute, mayUse);
     }
   }
 
@@ -88,10 +92,11 @@ class Walk {
     span: number,
     writable: boolean,
     executable: boolean,
+    user: boolean,
   ): void {
     for (let index = 0; index < ENTRIES; index++) {
       if (!this.#budget.step()) return;
-      this.entry(table, index, start + index * span, span, writable, executable);
+      this.entry(table, index, start + index * span, span, writable, executable, user);
     }
   }
 }
