@@ -7,8 +7,10 @@ import type { SweepFacts } from "./sweep-facts.ts";
 export type SharedEvidence =
   | "kernel text"
   | "kernel rodata"
+  | "kernel data"
   | "module list"
   | "module text"
+  | "task views"
   | "credentials";
 
 /** A read-only look at one thing that an intruder changes: one file of this folder. */

@@ -20,6 +20,7 @@ export const hiddenProcess: Check = {
     "The task list, the table of pids, the control groups and the tree of parents and children hold the same processes.",
   reads: "init_task.tasks, init_pid_ns.idr, css_set_table, task_struct.children",
   attack: ["T1014", "T1564.001"],
+  shares: ["task views"],
   limits:
     "A process that is taken out of all four is left to unlisted-process; one that is only filtered from /proc is in all of them and shows in ps.",
   run(context) {

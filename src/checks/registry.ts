@@ -12,6 +12,7 @@ import { helperPrograms } from "./helper-programs.ts";
 import { hiddenModule } from "./hidden-module.ts";
 import { hiddenProcess } from "./hidden-process.ts";
 import { hiddenSocket } from "./hidden-socket.ts";
+import { hiddenThread } from "./hidden-thread.ts";
 import { idt } from "./idt.ts";
 import { injectedCode } from "./injected-code.ts";
 import { irqHandlers } from "./irq-handlers.ts";
@@ -86,6 +87,7 @@ export const checks: readonly Check[] = [
   workQueues,
   kernelThreadFunctions,
   hiddenProcess,
+  hiddenThread,
   unlistedProcess,
   hiddenModule,
   hiddenSocket,

@@ -4,7 +4,7 @@ import { runningTasks } from "../linux/run-queue.ts";
 import { SlabOwners } from "../linux/slab.ts";
 import { Tasks } from "../linux/task.ts";
 import { inAnyView } from "../linux/object-views.ts";
-import { taskViews } from "../linux/task-views.ts";
+import { taskViews, threadViews } from "../linux/task-views.ts";
 import type { Check, CheckContext } from "./check.ts";
 
 /** include/linux/threads.h. */
@@ -12,16 +12,16 @@ const PID_MAX_LIMIT = 2 ** 22;
 /** TASK_DEAD and TASK_NEW (include/linux/sched.h): on its way out, or not yet in. */
 const PASSING = 0x80 | 0x800;
 
-/** Every process that lies in memory, or runs, is in some list of processes. */
+/** Every process and thread that lies in memory, or runs, is in some list of those. */
 export const unlistedProcess: Check = {
   id: "unlisted-process",
   proves:
-    "No living process lies in the memory that the kernel has for tasks, or is run by the scheduler, without being in any of the kernel's lists of processes.",
+    "No living process or thread lies in the memory that the kernel has for tasks, or is run by the scheduler, without being in any of the kernel's lists of those.",
   reads:
-    "struct page of all memory, the slabs of task_struct_cachep, run queues, and the views of hidden-process",
+    "struct page of all memory, the slabs of task_struct_cachep, run queues, and the views of hidden-process and hidden-thread",
   attack: ["T1014", "T1564.001"],
-  limits:
-    "A thread of a listed process is not looked for. A task that was moved out of its cache shows only while it runs.",
+  shares: ["task views"],
+  limits: "A task that was moved out of its cache shows only while it runs.",
   costly: true,
   run(context) {
     const { kernel } = context;
@@ -32,20 +32,28 @@ export const unlistedProcess: Check = {
     const budget = kernel.budget();
     const found = new Map<GuestVirtual, string>();
     for (const task of slabs.places(cache, budget, (reason) => context.unseen(reason))) {
-      if (living.leads(task)) found.set(task, "memory");
+      if (living.is(task)) found.set(task, "memory");
     }
     if (budget.exhausted) context.unseen("there are more tasks than are looked at");
     for (const task of runningTasks(kernel, (reason) => context.unseen(reason))) {
       const leader = living.tasks.groupLeader(task);
-      if (living.leads(leader)) found.set(leader, "the run queues");
+      for (const each of [task, leader]) if (living.is(each)) found.set(each, "the run queues");
     }
     // Read last: who came meanwhile is in it.
-    const views = taskViews(kernel, (reason) => context.unseen(reason));
-    const listed = inAnyView(views);
+    const unseen = (reason: string): void => context.unseen(reason);
+    const leaders = taskViews(kernel, unseen);
+    const threads = threadViews(kernel, unseen);
+    const views = [...leaders.values(), ...threads.values()];
     context.cover(found.size);
-    if (![...views.values()].some(({ whole }) => whole)) return;
+    if (!views.some(({ whole }) => whole)) return;
+    const known = { leaders: inAnyView(leaders), threads: inAnyView(threads) };
+    const numbers = new Set(Array.from(known.threads, (task) => living.tasks.pid(task)));
     for (const [task, where] of found) {
-      if (!listed.has(task) && living.leads(task)) report(context, living.tasks, task, where);
+      const leads = living.leads(task);
+      if ((leads ? known.leaders : known.threads).has(task) || !living.is(task)) continue;
+      // A task that is being made, or never was, is a copy of its maker, number and all.
+      const isCopy = !leads && numbers.has(living.tasks.pid(task));
+      if (!isCopy) report(context, living.tasks, task, where);
     }
   },
 };
@@ -53,11 +61,13 @@ export const unlistedProcess: Check = {
 function report(context: CheckContext, tasks: Tasks, task: GuestVirtual, where: string): void {
   const pid = tasks.tgid(task);
   const comm = tasks.comm(task) ?? "?";
+  const leads = tasks.groupLeader(task) === task;
+  const who = leads ? `Process ${pid}` : `Thread ${tasks.pid(task)} of process ${pid}`;
   const address = context.kernel.format(task);
   context.report({
     severity: "critical",
     confidence: "high",
-    title: `Process ${pid} (${comm}) is hidden: it is in no list of processes, but in ${where}.`,
+    title: `${who} (${comm}) is hidden: it is in no list of processes, but in ${where}.`,
     subject: { pid, task: address },
     evidence: {
       task: address,
@@ -84,12 +94,19 @@ class Living {
     this.#usage = kernel.reader("task_struct", "usage.refs.counter");
   }
 
-  /** A living task that leads its group; the idle ones have no pid. */
   leads(task: GuestVirtual): boolean {
+    return this.tasks.groupLeader(task) === task;
+  }
+
+  /** A living task, whose leader is one too or has exited; the idle ones have no pid. */
+  is(task: GuestVirtual): boolean {
     const { tasks } = this;
-    if (tasks.groupLeader(task) !== task || this.#exitState(task) !== 0) return false;
-    const pid = tasks.tgid(task);
-    if (!(pid > 0 && pid <= PID_MAX_LIMIT) || tasks.pid(task) !== pid) return false;
+    if (this.#exitState(task) !== 0) return false;
+    const pid = tasks.pid(task);
+    const leader = tasks.groupLeader(task);
+    if (!(pid > 0 && pid <= PID_MAX_LIMIT) || tasks.groupLeader(leader) !== leader) return false;
+    const tgid = tasks.tgid(task);
+    if (tasks.pid(leader) !== tgid || tasks.tgid(leader) !== tgid) return false;
     const isPassing = (this.#state(task) & PASSING) !== 0;
     return (
       !isPassing && this.#usage(task) > 0 && tasks.signal(task) < 0 && tasks.realCred(task) < 0

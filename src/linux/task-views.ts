@@ -3,13 +3,16 @@ import type { Kernel } from "./kernel.ts";
 import { hlistEntries, listEntries } from "./list.ts";
 import { objectView } from "./object-views.ts";
 import type { ObjectView } from "./object-views.ts";
-import { processesByPid } from "./pid.ts";
+import { processesByPid, tasksByPid } from "./pid.ts";
 import { Tasks } from "./task.ts";
 
 type Problem = (reason: string) => void;
 
 /** Where a kernel keeps its processes, each found without the others. */
 export type TaskView = "task list" | "pid table" | "control groups" | "children";
+
+/** Where a kernel keeps the threads of its processes, each found without the others. */
+export type ThreadView = "list of its process" | "pid table" | "control groups";
 
 /** CSS_SET_HASH_BITS is 7 (kernel/cgroup/cgroup.c). */
 const CSS_SET_BUCKETS = 128;
@@ -31,9 +34,40 @@ export function taskViews(kernel: Kernel, problem: Problem): ReadonlyMap<TaskVie
   return new Map(readers.map(([name, read]) => [name, objectView(read, problem)]));
 }
 
-/** `css_set_table`: each css_set lists its threads in `tasks`, or `mg_tasks` while they move. */
+/** The threads of all processes, leaders among them, by each view that this kernel has. */
+export function threadViews(kernel: Kernel, problem: Problem): ReadonlyMap<ThreadView, ObjectView> {
+  const tasks = new Tasks(kernel);
+  const readers: [ThreadView, (problem: Problem) => Iterable<GuestVirtual>][] = [
+    ["pid table", (fault) => Array.from(tasksByPid(kernel, fault), ({ task }) => task)],
+    ["list of its process", (fault) => groupMembers(kernel, tasks, fault)],
+  ];
+  if (kernel.types.has("task_struct", "cgroups")) {
+    readers.push(["control groups", (fault) => cgroupTasks(kernel, fault)]);
+  }
+  return new Map(readers.map(([name, read]) => [name, objectView(read, problem)]));
+}
+
+/** Of each process that the task list or the table of pids has. */
+function groupMembers(kernel: Kernel, tasks: Tasks, problem: Problem): Set<GuestVirtual> {
+  const budget = kernel.budget();
+  const leaders = new Set(tasks.processes(budget, problem));
+  for (const { task } of processesByPid(kernel, problem)) leaders.add(task);
+  const members = new Set<GuestVirtual>();
+  for (const leader of leaders) {
+    for (const task of tasks.threads(leader, budget, problem)) members.add(task);
+  }
+  return members;
+}
+
 function cgroupLeaders(kernel: Kernel, tasks: Tasks, problem: Problem): Set<GuestVirtual> {
   const leaders = new Set<GuestVirtual>();
+  for (const task of cgroupTasks(kernel, problem)) leaders.add(tasks.groupLeader(task));
+  return leaders;
+}
+
+/** `css_set_table`: each css_set lists its threads in `tasks`, or `mg_tasks` while they move. */
+function cgroupTasks(kernel: Kernel, problem: Problem): Set<GuestVirtual> {
+  const members = new Set<GuestVirtual>();
   const table = kernel.requireSymbol("css_set_table");
   const link = kernel.offset("css_set", "hlist");
   const cgList = kernel.offset("task_struct", "cg_list");
@@ -42,14 +76,14 @@ function cgroupLeaders(kernel: Kernel, tasks: Tasks, problem: Problem): Set<Gues
   const add = (cssSet: GuestVirtual): void => {
     for (const offset of lists) {
       for (const task of listEntries(kernel, cssSet + offset, cgList, budget, problem)) {
-        leaders.add(tasks.groupLeader(task));
+        members.add(task);
       }
     }
   };
   for (let bucket = 0; bucket < CSS_SET_BUCKETS; bucket++) {
     for (const set of hlistEntries(kernel, table + bucket * 8, link, budget)) add(set);
   }
-  return leaders;
+  return members;
 }
 
 /** From `init_task` down through `children`; a thread's children belong to its process. */

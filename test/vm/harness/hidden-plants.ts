@@ -1,12 +1,15 @@
+import assert from "node:assert/strict";
 import type { GuestVirtual } from "../../../src/base/address.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
+import { Tasks } from "../../../src/linux/task.ts";
 import { startIntruder, stayAs } from "./intruder.ts";
 import { inOrder } from "./process-plant.ts";
-import type { ProcessPlant } from "./process-plant.ts";
+import type { ProcessPlant, ProcessScene } from "./process-plant.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
 /** The lists of tasks that a leader is in by a member of its own. */
 const LINKS = ["tasks", "cg_list", "sibling"];
+const PIDTYPE_PID = 0;
 const PIDTYPE_TGID = 1;
 
 /** Processes that no list of the kernel's leads to any more, and guards that do nothing. */
@@ -29,6 +32,28 @@ export const hiddenPlants: readonly ProcessPlant[] = [
     },
   },
   {
+    title: "a thread taken out of its process's list",
+    check: "hidden-thread",
+    says: /"critical".*is hidden: it is not in the list of its process/,
+    plant: async (scene) => {
+      const { task, end } = await startThreads(scene);
+      return inOrder(unlinkFrom(scene, task, ["thread_node"]), end);
+    },
+  },
+  {
+    title: "a thread taken out of every list of threads at once",
+    check: "unlisted-process",
+    says: /"critical".*Thread \d+ of process \d+ .*in no list of processes, but in memory/,
+    plant: async (scene) => {
+      const { kernel, editor } = scene;
+      const { task, end } = await startThreads(scene);
+      const pid = kernel.reader("task_struct", "thread_pid")(task);
+      const head = pid + kernel.offset("pid", "tasks") + PIDTYPE_PID * 8;
+      const links = unlinkFrom(scene, task, ["thread_node", "cg_list"]);
+      return inOrder(editor.writePointer(head, 0), links, end);
+    },
+  },
+  {
     title: "a daemon that keeps logs, held by a stop signal",
     check: "stopped-guard",
     says: /"high".*rsyslogd guards this system no more/,
@@ -42,6 +67,29 @@ export const hiddenPlants: readonly ProcessPlant[] = [
     },
   },
 ];
+
+/** A process with several threads; of these, one that is neither the first nor the last. */
+async function startThreads({ guest, kernel }: ProcessScene) {
+  const { pid, task: leader, end } = await startIntruder(guest, kernel, "threads");
+  await guest.run(`until [ $(ls /proc/${pid}/task | wc -l) = 4 ]; do sleep 0.1; done`);
+  kernel.refresh();
+  const [, , task] = new Tasks(kernel).threads(leader, kernel.budget());
+  assert.ok(task !== undefined);
+  return { task, end };
+}
+
+function unlinkFrom(
+  { kernel, editor }: ProcessScene,
+  task: GuestVirtual,
+  names: readonly string[],
+): () => void {
+  const undo = names.map((name) =>
+    unlink(kernel, editor, task + kernel.offset("task_struct", name)),
+  );
+  return () => {
+    for (const each of undo.toReversed()) each();
+  };
+}
 
 /** As list_del, without poisoning the entry itself. */
 function unlink(kernel: Kernel, editor: RamEditor, link: GuestVirtual): () => void {

@@ -5,6 +5,7 @@
 #include "scenario.h"
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/sendfile.h>
@@ -200,6 +201,21 @@ static void tracer(void)
 	ready();
 }
 
+static void *sleep_on(void *unused)
+{
+	stay();
+	return unused;
+}
+
+static void threads(void)
+{
+	pthread_t thread;
+
+	for (int count = 0; count < 3; count++)
+		must(-pthread_create(&thread, NULL, sleep_on, NULL), "pthread_create");
+	ready();
+}
+
 static const struct {
 	const char *name;
 	void (*become)(void);
@@ -218,6 +234,7 @@ static const struct {
 	{ "foreign_letter", foreign_letter },
 	{ "padded_name", padded_name },
 	{ "tracer", tracer },
+	{ "threads", threads },
 };
 
 int main(int argc, char **argv)

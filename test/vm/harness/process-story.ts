@@ -23,6 +23,7 @@ const IDS = new Set([
   "disguised-process",
   "covered-processes",
   "unlisted-process",
+  "hidden-thread",
   "stopped-guard",
 ]);
 
