@@ -166,6 +166,19 @@ const plants: readonly Plant[] = [
       return () => guest.run("kill $(pgrep -x busybox); sleep 1; rm /tmp/quiet");
     },
   },
+  {
+    title: "a shell between pipes that netcat hands on",
+    check: "shell-on-socket",
+    says: /shell on a network connection to 127\.0\.0\.1:4445, led by process \d+ \(busybox\)/,
+    plant: async ({ guest }) => {
+      await guest.run(`mkfifo /tmp/quiet /tmp/loop
+        (busybox nc -l -p 4445 <>/tmp/quiet >/dev/null 2>&1 &)
+        sleep 1
+        (cat /tmp/loop | bash -c "read line; exit" 2>&1 | busybox nc 127.0.0.1 4445 >/tmp/loop 2>/dev/null &)
+        sleep 1`);
+      return () => guest.run("kill $(pgrep -x busybox); sleep 1; rm /tmp/quiet /tmp/loop");
+    },
+  },
 ];
 
 for (const { release, flavour, cpu } of guests) {
