@@ -15,6 +15,7 @@ export const kernelPointers: Check = {
   reads:
     "pv_ops, x86_platform, x86_cpuinit, x86_apic_ops, x86_msi, x86_pmu, apic, legacy_pic, ftrace_trace_function and its kin, every __SCK__ key",
   attack: ["T1014"],
+  shares: ["kernel data"],
   limits:
     "A pointer that was sent to another function of the kernel is not seen; static calls are also patched into code, which kernel-text compares with their keys. Static calls of modules are not read.",
   run(context) {

@@ -10,6 +10,7 @@ export const lsmHooks: Check = {
     "Each security hook leads to a function of the kernel itself or of BPF, and of every security module that is in force all hooks are called.",
   reads: "security_hook_heads or static_calls_table; the arrays that security modules registered",
   attack: ["T1014", "T1562.001", "T1685"],
+  shares: ["kernel data"],
   limits:
     "Modes of SELinux and AppArmor are for security-modules. A module all of whose hooks were taken away looks like one that was never on.",
   run(context) {

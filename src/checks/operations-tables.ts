@@ -29,8 +29,8 @@ export const operationsTables: Check = {
   reads:
     "proc_root and each namespace's /proc/net; super_blocks with root folders; tables named *_ops, *_operations, *_fops",
   attack: ["T1014", "T1564.001"],
-  shares: ["kernel rodata"],
-  limits: "Single open files and inodes below a file system's root are not followed.",
+  shares: ["kernel rodata", "kernel data"],
+  limits: "Single open files and inodes below a file system's root are for object-operations.",
   run(context) {
     const { kernel } = context;
     const checker = new OperationsChecker(context);

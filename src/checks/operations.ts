@@ -17,6 +17,10 @@ export type OperationsTable = {
   readonly slot?: GuestVirtual;
   /** The table that it has to be, where one is known. */
   readonly expected?: GuestVirtual;
+  /** It is of a module that has nothing to do with the object that leads to it. */
+  readonly stranger?: boolean;
+  /** It was made for one object, wherever memory was free, and has functions of these. */
+  readonly made?: Allowed;
 };
 
 /**
@@ -41,16 +45,20 @@ export class OperationsChecker {
     if (table === 0) return;
     if (table !== table) return this.#context.unseen(`${each.what} cannot be read`);
     const owner = this.#context.facts.get(codeOwners).ownerOf(table);
-    if (owner === undefined || owner.part === "text" || owner.kind === "freed") {
+    const isOut = owner === undefined || owner.part === "text" || owner.kind === "freed";
+    if (isOut && each.made === undefined) {
       return this.#report(each, "critical", "lie where no table of functions belongs");
     }
     if (expected !== undefined && expected === expected && table !== expected) {
       this.#report(each, "critical", "are not the kernel's own");
     }
+    if (each.stranger === true) {
+      this.#report(each, "high", "are those of a module that has nothing to do with it");
+    }
     const key = `${table}/${each.struct}`;
     if (this.#seen.has(key)) return undefined;
     this.#seen.add(key);
-    this.#functions(each, this.#allowed(table));
+    this.#functions(each, each.made ?? this.#allowed(table));
     return undefined;
   }
 

@@ -14,6 +14,7 @@ export const registeredCallbacks: Check = {
     "Program formats, network protocols and families, traffic control, consoles, log dumpers, file systems, shrinkers, key types, performance units and the like lead to functions of the kernel or of a listed module; program formats, magic keys and handlers of input to none of a foreign module.",
   reads: registries.map(({ symbol }) => symbol).join(", "),
   attack: ["T1014", "T1546", "T1056.001"],
+  shares: ["kernel data"],
   limits:
     "That a listed module registered something is not reported, except a foreign one's program format, magic key or handler of input. Functions that are only called while booting are left out.",
   run(context) {

@@ -16,6 +16,7 @@ import { hiddenThread } from "./hidden-thread.ts";
 import { idt } from "./idt.ts";
 import { injectedCode } from "./injected-code.ts";
 import { irqHandlers } from "./irq-handlers.ts";
+import { kernelData } from "./kernel-data.ts";
 import { kernelPages } from "./kernel-pages.ts";
 import { kernelPointers } from "./kernel-pointers.ts";
 import { kernelRodata } from "./kernel-rodata.ts";
@@ -28,6 +29,7 @@ import { lsmHooks } from "./lsm-hooks.ts";
 import { moduleText } from "./module-text.ts";
 import { netfilter } from "./netfilter.ts";
 import { notifiers } from "./notifiers.ts";
+import { objectOperations } from "./object-operations.ts";
 import { operationsTables } from "./operations-tables.ts";
 import { packetHandlers } from "./packet-handlers.ts";
 import { perfEvents } from "./perf-events.ts";
@@ -40,6 +42,7 @@ import { securityModules } from "./security-modules.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
 import { shellOnSocket } from "./shell-on-socket.ts";
 import { socketFilters } from "./socket-filters.ts";
+import { socketFunctions } from "./socket-functions.ts";
 import { softirqs } from "./softirqs.ts";
 import { stoppedGuard } from "./stopped-guard.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
@@ -60,6 +63,7 @@ import { workQueues } from "./work-queues.ts";
 export const checks: readonly Check[] = [
   kernelText,
   kernelRodata,
+  kernelData,
   moduleText,
   textForms,
   vdso,
@@ -111,8 +115,10 @@ export const checks: readonly Check[] = [
   packetHandlers,
   ttyOperations,
   operationsTables,
+  objectOperations,
   bpf,
   socketFilters,
+  socketFunctions,
   promiscuous,
 ];
 

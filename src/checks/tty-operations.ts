@@ -10,7 +10,7 @@ export const ttyOperations: Check = {
     "Terminal drivers, open terminals and line disciplines lead to tables of the kernel or a module, whose functions are those of whoever has the table.",
   reads: "tty_drivers, their terminals, tty_ldiscs",
   attack: ["T1014", "T1056.001"],
-  shares: ["kernel rodata"],
+  shares: ["kernel rodata", "kernel data"],
   limits: "Pseudo terminals' own pointers are not followed; their driver and line discipline are.",
   run(context) {
     const { kernel } = context;

@@ -7,6 +7,10 @@ import type { Reader } from "./member-reader.ts";
 /** Elf64_Sym (System V gABI): st_name u32, st_info, st_other u8, st_shndx u16, st_value, st_size u64. */
 const SYMBOL_SIZE = 24;
 const VALUE = 8;
+const SIZE = 16;
+/** Letters of nm: data, constant data and what begins as zeros. */
+const VARIABLE: ReadonlySet<number> = new Set(Buffer.from("dDrRbB"));
+const MAX_VARIABLE = 2 ** 24;
 /** amdgpu, the largest module, has under 50,000 on 6.12. */
 const MAX_SYMBOLS = 1 << 18;
 const MAX_STRINGS = 32 * 2 ** 20;
@@ -57,6 +61,23 @@ export class ModuleSymbols {
     const start = this.#syms(module);
     const end = start + this.#symsCount(module) * this.#entrySize;
     return tableOf(this.#kernel, parts, { start, end });
+  }
+
+  /**
+   * Where its variables lie, constant ones too, by what their symbols say: what is between them and
+   * behind them may be left of whoever had the memory before.
+   */
+  variables(module: GuestVirtual): AddressRange[] {
+    const parts = this.#read(this.#kallsyms(module));
+    if (parts === undefined) return [];
+    const words = new Uint32Array(parts.symbols.buffer);
+    return Array.from(parts.types, (type, index) => {
+      const at = (index * SYMBOL_SIZE) / 4;
+      const { folding } = this.#kernel.space;
+      const start = folding.fold(words[at + VALUE / 4], words[at + VALUE / 4 + 1]);
+      const size = VARIABLE.has(type) ? words[at + SIZE / 4] : 0;
+      return { start, end: start + Math.min(size, MAX_VARIABLE) };
+    }).filter(({ start, end }) => end > start);
   }
 
   #read(kallsyms: GuestVirtual): Parts | undefined {

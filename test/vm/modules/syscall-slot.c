@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Takes over a system call that nobody makes: its slot in a table, or its call in x64_sys_call. */
+/* Takes over a system call that nobody makes: its slot in a table, or its call in a dispatcher. */
 #include "simulator.h"
 #include <linux/errno.h>
 
@@ -7,8 +7,10 @@ static char *table = "sys_call_table";
 module_param(table, charp, 0);
 static int number = 134; /* uselib */
 module_param(number, int, 0);
-static char *handler; /* With it, the call of this function in x64_sys_call is patched instead. */
+static char *handler; /* With it, the call of this function in the dispatcher is patched instead. */
 module_param(handler, charp, 0);
+static char *dispatcher = "x64_sys_call";
+module_param(dispatcher, charp, 0);
 
 static void **slot;
 static void *original;
@@ -23,7 +25,7 @@ static long taken(const void *regs)
 static int plant(void)
 {
 	u8 patched[5];
-	u8 *code = find("x64_sys_call");
+	u8 *code = find(dispatcher);
 	void *to = handler ? find(handler) : NULL;
 	int at;
 

@@ -1,0 +1,164 @@
+import type { GuestVirtual } from "../base/address.ts";
+import { FdTables } from "../linux/fd-table.ts";
+import { InodePaths } from "../linux/inode-path.ts";
+import { Inodes } from "../linux/inode.ts";
+import { ObjectTables } from "../linux/object-tables.ts";
+import type { ObjectStruct, TableVisitor } from "../linux/object-tables.ts";
+import { Tasks } from "../linux/task.ts";
+import type { Check, CheckContext } from "./check.ts";
+import { codeOwners } from "./code-owners.ts";
+import { foreignModules, tellOwnerProblems } from "./function-target.ts";
+import type { Allowed } from "./function-target.ts";
+import { OperationsChecker } from "./operations.ts";
+import { userThreads } from "./user-facts.ts";
+
+/** include/uapi/linux/magic.h: ANON_INODE_FS, DEBUGFS, TRACEFS, whose files bring their tables with them. */
+const BRING_THEIR_OWN: ReadonlySet<number> = new Set([0x0904_1934, 0x6462_6720, 0x7472_6163]);
+const DEBUGFS = 0x6462_6720;
+const S_IFMT = 0o170000;
+const S_IFCHR = 0o020000;
+
+/** Each open file, inode and name leads to the functions of the kernel, or of its own file system. */
+export const objectOperations: Check = {
+  id: "object-operations",
+  proves:
+    "Each open file, and each inode and name in memory, leads to tables of functions of the kernel, of a module of the distribution, or of the module that has its file system.",
+  reads: "open files of every process; s_inodes of every super block, with their dentries",
+  attack: ["T1014", "T1564.001"],
+  shares: ["kernel data"],
+  limits:
+    "Devices, debugfs and anonymous inodes may have tables of any listed module. A table that is exchanged for another one of the kernel's is not told.",
+  costly: true,
+  run(context) {
+    tellOwnerProblems(context);
+    const uses = new Uses(context);
+    const tables = new ObjectTables(context.kernel);
+    visitFiles(context, tables, uses.visit);
+    visitInodes(context, tables, uses.visit);
+    context.cover(uses.pointers);
+  },
+};
+
+/** Open files by every table of descriptors, each once: threads may have one of their own. */
+function visitFiles(context: CheckContext, tables: ObjectTables, visit: TableVisitor): void {
+  const { kernel, facts } = context;
+  const { files } = new Tasks(kernel);
+  const descriptors = new FdTables(kernel);
+  const budget = kernel.budget();
+  const { rows, problems } = facts.get(userThreads);
+  for (const problem of problems) context.unseen(problem);
+  const held = new Set(rows.map(({ task }) => files(task)));
+  const seen = new Set<GuestVirtual>();
+  for (const table of held) {
+    if (!(table < 0)) continue;
+    for (const { file } of descriptors.descriptors(table, budget)) {
+      if (!seen.has(file)) tables.ofFile(file, visit);
+      seen.add(file);
+    }
+  }
+}
+
+function visitInodes(context: CheckContext, tables: ObjectTables, visit: TableVisitor): void {
+  const { kernel } = context;
+  const inodes = new Inodes(kernel);
+  const budget = kernel.budget();
+  const unseen = (reason: string): void => context.unseen(reason);
+  for (const block of inodes.superBlocks(budget, unseen)) {
+    for (const inode of inodes.ofSuperBlock(block, budget, unseen)) {
+      tables.ofInode(inode, budget, visit);
+    }
+  }
+  if (budget.exhausted) context.unseen("there are more inodes than are looked at");
+}
+
+/** Judges each table once for each file system that leads to it. */
+class Uses {
+  readonly #context: CheckContext;
+  readonly #checker: OperationsChecker;
+  readonly #known = new Map<GuestVirtual, Set<GuestVirtual>>();
+  readonly #superBlock: (inode: GuestVirtual) => GuestVirtual;
+  readonly #mode: (inode: GuestVirtual) => number;
+  readonly #magic: (superBlock: GuestVirtual) => number;
+  readonly #type: (superBlock: GuestVirtual) => GuestVirtual;
+  readonly #singleStart: GuestVirtual;
+  #paths: InodePaths | undefined;
+  pointers = 0;
+
+  constructor(context: CheckContext) {
+    const { kernel } = context;
+    this.#context = context;
+    this.#checker = new OperationsChecker(context);
+    this.#superBlock = kernel.reader("inode", "i_sb");
+    this.#mode = kernel.reader("inode", "i_mode");
+    this.#magic = kernel.reader("super_block", "s_magic");
+    this.#type = kernel.reader("super_block", "s_type");
+    this.#singleStart = kernel.symbol("single_start");
+  }
+
+  readonly visit: TableVisitor = (struct, table, slot, inode) => {
+    this.pointers++;
+    const superBlock = this.#superBlock(inode);
+    const known = this.#known.get(table) ?? new Set<GuestVirtual>();
+    if (known.has(superBlock)) return;
+    known.add(superBlock);
+    this.#known.set(table, known);
+    // A pointer of an object that is being freed; a lasting fault shows as a list that breaks off.
+    if (table === 0 || table !== table) return;
+    this.#check(struct, table, slot, inode, superBlock);
+  };
+
+  #check(
+    struct: ObjectStruct,
+    table: GuestVirtual,
+    slot: GuestVirtual,
+    inode: GuestVirtual,
+    superBlock: GuestVirtual,
+  ): void {
+    const { facts } = this.#context;
+    const home = facts.get(codeOwners).moduleAt(table)?.module ?? 0;
+    const isForeign = facts.get(foreignModules).has(home);
+    const mayBeForeign = !isForeign || this.#mayBeOf(home, inode, superBlock);
+    const made = this.#made(struct, table, superBlock);
+    const path = this.#path(inode, table, mayBeForeign && made === undefined);
+    this.#checker.check({
+      what: `The ${struct.replaceAll("_", " ")} of ${path}`,
+      struct,
+      table,
+      slot,
+      subject: { path, struct },
+      ...(mayBeForeign ? {} : { stranger: true }),
+      ...(made === undefined ? {} : { made }),
+    });
+  }
+
+  /** single_open, and debugfs until 6.13, make a table for one open file. */
+  #made(struct: ObjectStruct, table: GuestVirtual, superBlock: GuestVirtual): Allowed | undefined {
+    const { kernel, facts } = this.#context;
+    if (facts.get(codeOwners).ownerOf(table) !== undefined) return undefined;
+    if (struct === "seq_operations") {
+      const start = kernel.space.pointer(table + kernel.offset("seq_operations", "start"));
+      return start === this.#singleStart ? "listed" : undefined;
+    }
+    if (struct !== "file_operations" || this.#magic(superBlock) !== DEBUGFS) return undefined;
+    const release = kernel.space.pointer(table + kernel.offset("file_operations", "release"));
+    return release === kernel.symbol("full_proxy_release") ? "kernel" : undefined;
+  }
+
+  #mayBeOf(module: GuestVirtual, inode: GuestVirtual, superBlock: GuestVirtual): boolean {
+    if ((this.#mode(inode) & S_IFMT) === S_IFCHR) return true;
+    if (BRING_THEIR_OWN.has(this.#magic(superBlock))) return true;
+    const owners = this.#context.facts.get(codeOwners);
+    return owners.moduleAt(this.#type(superBlock))?.module === module;
+  }
+
+  /** Paths cost something: they are looked for where there will be a finding. */
+  #path(inode: GuestVirtual, table: GuestVirtual, isUsual: boolean): string {
+    const { kernel, facts } = this.#context;
+    const owner = facts.get(codeOwners).ownerOf(table);
+    const isPlace = owner !== undefined && owner.part !== "text" && owner.kind !== "freed";
+    if (isPlace && isUsual) return `inode ${kernel.format(inode)}`;
+    const budget = kernel.budget();
+    this.#paths ??= new InodePaths(kernel, budget, () => {});
+    return this.#paths.all(inode, budget)[0] ?? `inode ${kernel.format(inode)}`;
+  }
+}

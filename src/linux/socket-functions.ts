@@ -1,0 +1,112 @@
+import type { GuestVirtual } from "../base/address.ts";
+import type { Kernel } from "./kernel.ts";
+import { AF_INET, AF_INET6 } from "./socket-names.ts";
+
+/** Through which a socket's packets and calls go: a table of functions, or a function. */
+export type SocketPointer = {
+  readonly name: string;
+  readonly slot: GuestVirtual;
+  readonly value: GuestVirtual;
+  /** The struct of the table; undefined for a function. */
+  readonly table: string | undefined;
+};
+
+type Member = {
+  readonly struct: string;
+  readonly path: string;
+  readonly table?: string;
+};
+
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const IPPROTO_TCP = 6;
+const IPPROTO_UDP = 17;
+
+/** Of every full sock (include/net/sock.h). */
+const SOCK: readonly Member[] = [
+  { struct: "sock_common", path: "skc_prot", table: "proto" },
+  { struct: "sock", path: "sk_prot_creator", table: "proto" },
+  { struct: "sock", path: "sk_data_ready" },
+  { struct: "sock", path: "sk_state_change" },
+  { struct: "sock", path: "sk_write_space" },
+  { struct: "sock", path: "sk_error_report" },
+  { struct: "sock", path: "sk_backlog_rcv" },
+  { struct: "sock", path: "sk_destruct" },
+  { struct: "sock", path: "sk_validate_xmit_skb" },
+];
+
+/** Of TCP and UDP alone (include/net/inet_connection_sock.h, include/linux/udp.h). */
+const TCP: readonly Member[] = [
+  {
+    struct: "inet_connection_sock",
+    path: "icsk_af_ops",
+    table: "inet_connection_sock_af_ops",
+  },
+];
+const UDP: readonly Member[] = [
+  { struct: "udp_sock", path: "encap_rcv" },
+  { struct: "udp_sock", path: "encap_err_rcv" },
+  { struct: "udp_sock", path: "encap_destroy" },
+];
+
+/** Reads the functions and tables of single sockets. */
+export class SocketFunctions {
+  readonly #kernel: Kernel;
+  readonly #members: Readonly<Record<"sock" | "tcp" | "udp", readonly Located[]>>;
+  readonly #operations: number;
+  readonly #family: (sock: GuestVirtual) => number;
+  readonly #type: (sock: GuestVirtual) => number;
+  readonly #protocol: (sock: GuestVirtual) => number;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#members = {
+      sock: located(kernel, SOCK),
+      tcp: located(kernel, TCP),
+      udp: located(kernel, UDP),
+    };
+    this.#operations = kernel.offset("socket", "ops");
+    this.#family = kernel.reader("sock_common", "skc_family");
+    this.#type = kernel.reader("sock", "sk_type");
+    this.#protocol = kernel.reader("sock", "sk_protocol");
+  }
+
+  /** Of a full sock, and of its `struct socket` where it has one. Pointers that are NULL are left out. */
+  *of(sock: GuestVirtual, socket: GuestVirtual): Generator<SocketPointer> {
+    const { sock: common, tcp, udp } = this.#members;
+    yield* this.#pointers(sock, common);
+    const family = this.#family(sock);
+    if (family === AF_INET || family === AF_INET6) {
+      const type = this.#type(sock);
+      const protocol = this.#protocol(sock);
+      if (type === SOCK_STREAM && protocol === IPPROTO_TCP) yield* this.#pointers(sock, tcp);
+      if (type === SOCK_DGRAM && protocol === IPPROTO_UDP) yield* this.#pointers(sock, udp);
+    }
+    if (!(socket < 0)) return;
+    yield* this.#pointers(socket, [{ name: "ops", offset: this.#operations, table: "proto_ops" }]);
+  }
+
+  *#pointers(object: GuestVirtual, members: readonly Located[]): Generator<SocketPointer> {
+    for (const { name, offset, table } of members) {
+      const slot = object + offset;
+      const value = this.#kernel.space.pointer(slot);
+      if (value !== 0) yield { name, slot, value, table };
+    }
+  }
+}
+
+type Located = {
+  readonly name: string;
+  readonly offset: number;
+  readonly table: string | undefined;
+};
+
+/** Members that this kernel does not have are left out. */
+function located({ types }: Kernel, members: readonly Member[]): Located[] {
+  return members.flatMap(({ struct, path, table }) => {
+    const found = types.member(struct, path);
+    return found === undefined
+      ? []
+      : [{ name: path.replace("skc_", "sk_"), offset: found.offset, table }];
+  });
+}
