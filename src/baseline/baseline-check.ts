@@ -1,6 +1,8 @@
 import type { Check, CheckContext } from "../checks/check.ts";
 import type { Confidence, Severity } from "../checks/finding.ts";
-import { diff } from "./diff.ts";
+import type { DiskTree } from "../files/disk-tree.ts";
+import { startupTechnique } from "../files/startup-files.ts";
+import { diff, gapsOf } from "./diff.ts";
 import type { Difference } from "./diff.ts";
 import { observe } from "./observe.ts";
 import type { Item, ItemKind } from "./observe.ts";
@@ -20,6 +22,8 @@ const weights: Readonly<Record<ItemKind, Weights>> = {
   program: { new: ["low", "low"], changed: INFO, gone: INFO },
   helper: { new: ["high", "high"], changed: ["high", "high"], gone: ["medium", "medium"] },
   unit: { new: ["low", "medium"], changed: INFO, gone: ["low", "low"] },
+  startup: { new: ["medium", "medium"], changed: ["medium", "medium"], gone: ["low", "low"] },
+  log: { new: INFO, changed: ["medium", "medium"], gone: ["medium", "low"] },
 };
 
 const techniques: Readonly<Record<ItemKind, readonly string[]>> = {
@@ -30,20 +34,23 @@ const techniques: Readonly<Record<ItemKind, readonly string[]>> = {
   program: ["T1059"],
   helper: ["T1546"],
   unit: ["T1543.002"],
+  startup: ["T1543"],
+  log: ["T1070.002"],
 };
 
 /** A check that tells what differs from a baseline. It sharpens the others and takes nothing from them. */
-export function baselineCheck(known: readonly Item[]): Check {
+export function baselineCheck(known: readonly Item[], disks?: () => DiskTree | undefined): Check {
   return {
     id: "baseline",
     proves: "What is known good of this guest is as it was, and nothing was added.",
-    reads: "modules, listeners, programs, helper strings, units, kernel text",
+    reads:
+      "modules, listeners, programs, helper strings, units, kernel text; on its disks what runs at boot and login, and logs",
     attack: ["T1014"],
     limits:
       "It knows no more than the moment when it was made; programs that come and go are new each time until they are accepted.",
     run(context) {
-      const seen = observe(context.kernel);
-      for (const [kind, reason] of seen.gaps) context.unseen(`${kind}: ${reason}`);
+      const seen = observe(context.kernel, disks?.());
+      for (const [kind, reason] of gapsOf(known, seen)) context.unseen(`${kind}: ${reason}`);
       context.cover(seen.items.length);
       for (const difference of diff(known, seen)) report(context, difference);
     },
@@ -56,7 +63,7 @@ function report(context: CheckContext, { kind, key, change, before, after }: Dif
     severity,
     confidence,
     title: `${words[change]} since the baseline: ${kind} ${key}.`,
-    attack: techniques[kind],
+    attack: kind === "startup" ? [startupTechnique(key)] : techniques[kind],
     subject: { kind, key, change },
     evidence: { before: before ?? null, after: after ?? null },
   });

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import type { DiskTree } from "../files/disk-tree.ts";
+import { logFiles, startupFiles } from "../files/startup-files.ts";
 import { kernelSections } from "../linux/kernel-sections.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { cgroups } from "../views/cgroups.ts";
@@ -15,6 +17,8 @@ export const itemKinds = [
   "program",
   "helper",
   "unit",
+  "startup",
+  "log",
 ] as const;
 export type ItemKind = (typeof itemKinds)[number];
 
@@ -26,6 +30,8 @@ export type Observation = {
   readonly items: readonly Item[];
   /** Kinds of which not all could be seen, and why: nothing of them is known to be missing. */
   readonly gaps: ReadonlyMap<ItemKind, string>;
+  /** Kinds that were not looked at. */
+  readonly skipped?: ReadonlySet<ItemKind>;
 };
 
 /** Strings that name a program which the kernel starts as root (kernel/module/kmod.c and others). */
@@ -33,8 +39,8 @@ const HELPERS = ["modprobe_path", "poweroff_cmd", "reboot_cmd", "uevent_helper",
 const MAX_HELPER = 256;
 const MAX_ITEMS = 100_000;
 
-/** Looks at all that a baseline holds. */
-export function observe(kernel: Kernel): Observation {
+/** Looks at all that a baseline holds; files only where a tree of the guest's disks is given. */
+export function observe(kernel: Kernel, disks?: DiskTree): Observation {
   const items = new Map<string, Item>();
   const gaps = new Map<ItemKind, string>();
   const add = (kind: ItemKind, key: string, value: string): void => {
@@ -56,7 +62,9 @@ export function observe(kernel: Kernel): Observation {
   }
   addPrograms(kernel, add, gap);
   addUnits(kernel, add, gap("unit"));
-  return { items: [...items.values()], gaps };
+  if (disks !== undefined) addFiles(disks, add, gap("startup"));
+  const skipped = new Set<ItemKind>(disks === undefined ? ["startup", "log"] : []);
+  return { items: [...items.values()], gaps, skipped };
 }
 
 type Add = (kind: ItemKind, key: string, value: string) => void;
@@ -91,6 +99,12 @@ function addPrograms(kernel: Kernel, add: Add, gap: (kind: ItemKind) => Gap): vo
     const who = [...holders].toSorted().join(" ");
     add("listener", `${socket.family} ${socket.protocol} ${socket.local}`, who);
   }
+}
+
+/** As they lie on the disk: what the guest has only in memory yet comes there within its half minute. */
+function addFiles(disks: DiskTree, add: Add, gap: Gap): void {
+  for (const { path, value } of startupFiles(disks, gap)) add("startup", path, value);
+  for (const { path, inode, size } of logFiles(disks)) add("log", path, `${inode} ${size}`);
 }
 
 /** Services of systemd have a control group each (systemd.resource-control(5)). */

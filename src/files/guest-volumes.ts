@@ -46,14 +46,20 @@ export class GuestVolumes implements Disposable {
     );
   }
 
+  /** All that the guest has mounted, from its root; undefined where that cannot be read. */
+  get root(): DiskTree | undefined {
+    const root = this.mounted.get("");
+    return root && new DiskTree("/", root, this.mounted);
+  }
+
   [Symbol.dispose](): void {
     for (const opened of this.#opened) opened[Symbol.dispose]();
   }
 
   /** Where the root cannot be read, the file system that the path is on may still be. */
   #mountedTree(path: string): [tree: DiskTree, path: string] {
-    const root = this.mounted.get("");
-    if (root !== undefined) return [new DiskTree("/", root, this.mounted), path];
+    const { root } = this;
+    if (root !== undefined) return [root, path];
     const places = [...this.mounted].toSorted(([a], [b]) => b.length - a.length);
     const [place, fileSystem] = places.find(([one]) => `${path}/`.startsWith(`${one}/`)) ?? [];
     if (place !== undefined && fileSystem !== undefined) {

@@ -37,7 +37,7 @@ const sideways: Readonly<Record<string, readonly string[]>> = {
   vm: ["linux"],
   response: ["evidence", "policy"],
   // What changed since it was made is told as checks tell what they find.
-  baseline: ["checks"],
+  baseline: ["checks", "files"],
 };
 
 /** Only these rooms may use the package. */

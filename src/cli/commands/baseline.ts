@@ -2,9 +2,10 @@ import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { exitStatus, usageError } from "../../base/errors.ts";
 import { BaselineStore } from "../../baseline/baseline-store.ts";
-import { diff } from "../../baseline/diff.ts";
+import { diff, gapsOf } from "../../baseline/diff.ts";
 import type { Difference } from "../../baseline/diff.ts";
 import { observe } from "../../baseline/observe.ts";
+import { GuestVolumes } from "../../files/guest-volumes.ts";
 import { openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { write, writeDocument, writeTable } from "../output.ts";
@@ -43,7 +44,8 @@ function defineCreate(command: Command, io: CommandIo): void {
     .option("--replace", "in the place of the one that is there")
     .action(async (target: string, options: Options) => {
       using guest = await attachWith(target, options);
-      const { items, gaps } = observe(guest.kernel);
+      using volumes = new GuestVolumes(guest, []);
+      const { items, gaps } = observe(guest.kernel, volumes.root);
       guest.requireAlive();
       const name = options.name ?? target;
       const baseline = {
@@ -161,9 +163,10 @@ async function compare(target: string, options: Options) {
   using store = new BaselineStore(openHome());
   const known = store.items(options.name ?? target);
   using guest = await attachWith(target, options);
-  const seen = observe(guest.kernel);
+  using volumes = new GuestVolumes(guest, []);
+  const seen = observe(guest.kernel, volumes.root);
   guest.requireAlive();
-  return { differences: diff(known, seen), gaps: seen.gaps };
+  return { differences: diff(known, seen), gaps: gapsOf(known, seen) };
 }
 
 function statusOf(differences: readonly Difference[], gaps: ReadonlyMap<string, string>) {

@@ -7,6 +7,8 @@ import type { AllowedFinding } from "../../checks/allow-list.ts";
 import type { Check } from "../../checks/check.ts";
 import type { CheckResult, Sweep } from "../../checks/sweep.ts";
 import { allowedOn } from "../../daemon/allow-for.ts";
+import type { DiskTree } from "../../files/disk-tree.ts";
+import { GuestVolumes } from "../../files/guest-volumes.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions, TextFile } from "../../files/kernel-files.ts";
 import type { Guest } from "../../vm/guest.ts";
@@ -53,9 +55,11 @@ export const define: CommandModule["define"] = (command, io) => {
       using guest = await attachWith(target, options);
       const files = findKernelFiles(guest, options);
       const processors = await processorsOf(guest, options, io);
+      using volumes =
+        options.baseline === undefined ? undefined : new GuestVolumes(guest, options.disk ?? []);
       const result = sweep(
         guest.kernel,
-        [...chosenChecks(options), ...baselineOf(target, options)],
+        [...chosenChecks(options), ...baselineOf(target, options, () => volumes?.root)],
         { ...files, ...processors },
         allowedOn(guest, options.config),
       );
@@ -87,10 +91,14 @@ async function processorsOf(
 }
 
 /** The comparison with a baseline, where one was asked for. Throws KVMSEC_BASELINE_MISSING. */
-function baselineOf(target: string, { baseline }: Options): Check[] {
+function baselineOf(
+  target: string,
+  { baseline }: Options,
+  disks: () => DiskTree | undefined,
+): Check[] {
   if (baseline === undefined) return [];
   using store = new BaselineStore(openHome());
-  return [baselineCheck(store.items(baseline === true ? target : baseline))];
+  return [baselineCheck(store.items(baseline === true ? target : baseline), disks)];
 }
 
 /** A file on the guest's own disk is the guest's to change: whoever distrusts it can compare the sum. */
