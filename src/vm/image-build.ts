@@ -10,7 +10,7 @@ import { readDocument, writeDocumentFile } from "./home.ts";
 import type { Home } from "./home.ts";
 import { requireDisk } from "./host-room.ts";
 import { compressDisk, packFileSystem } from "./image-disk.ts";
-import { hostAptSettings, hostMirror } from "./image-mirror.ts";
+import { debianKeyring, hostAptSettings, hostMirror } from "./image-mirror.ts";
 import { recipeKey } from "./image-recipe.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
 import { makeRootArchive } from "./image-root.ts";
@@ -109,6 +109,7 @@ async function make(
   await makeRootArchive(recipe, join(work, "root.tar"), {
     sources,
     aptSettings,
+    keyring: sources.length === 0 ? debianKeyring() : undefined,
     log: join(logs, `image-${name}.log`),
     signal,
     onLine: (line) => {

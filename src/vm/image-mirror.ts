@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KvmsecError } from "../base/errors.ts";
@@ -33,6 +33,16 @@ export async function hostMirror(release: string, signal?: AbortSignal): Promise
     if (required && present[index] !== true) throw noRelease(source);
   }
   return wanted.filter((_, index) => present[index]);
+}
+
+const KEYRINGS = [
+  "/usr/share/keyrings/debian-archive-keyring.gpg",
+  "/usr/share/keyrings/debian-archive-keyring.pgp",
+];
+
+/** The keys that Debian's archives are signed with, as its package installs them. */
+export function debianKeyring(): string | undefined {
+  return KEYRINGS.find((path) => existsSync(path));
 }
 
 /** `deb URI SUITE main`, as sources.list(5) has it. */

@@ -13,6 +13,8 @@ export type RootOptions = {
   readonly sources: readonly AptSource[];
   /** Lines of apt.conf(5) that hold while the packages are fetched, and are not kept. */
   readonly aptSettings: readonly string[];
+  /** The keys to trust instead of those that the host's apt trusts, which may not be Debian's. */
+  readonly keyring?: string | undefined;
   /** Where to keep all that mmdebstrap said, when it fails. */
   readonly log: string;
   readonly signal?: AbortSignal | undefined;
@@ -88,7 +90,7 @@ function addsBackports(recipe: ImageRecipe, sources: readonly AptSource[]): bool
 export function mmdebstrapArguments(
   recipe: ImageRecipe,
   archive: string,
-  { sources, aptSettings }: Pick<RootOptions, "sources" | "aptSettings">,
+  { sources, aptSettings, keyring }: Pick<RootOptions, "sources" | "aptSettings" | "keyring">,
 ): string[] {
   const release = baseRelease(recipe);
   return [
@@ -103,6 +105,7 @@ export function mmdebstrapArguments(
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     `--include=${wantedPackages(recipe).join(",")}`,
+    ...(keyring === undefined ? [] : [`--keyring=${keyring}`]),
     ...(aptSettings.length === 0 ? [] : [`--setup-hook=${aptSettingsHook(aptSettings)}`]),
     ...(addsBackports(recipe, sources)
       ? [`--setup-hook=${backportsHook(release, recipe.release)}`]

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { debianKeyring } from "../image-mirror.ts";
 import { asRoot, install, missing, ok, warning } from "./check.ts";
 import type { Finding, Host, Probe } from "./check.ts";
 
@@ -57,18 +58,13 @@ export const imageBuild: Probe = {
   },
 };
 
-const KEYRINGS = [
-  "/usr/share/keyrings/debian-archive-keyring.gpg",
-  "/usr/share/keyrings/debian-archive-keyring.pgp",
-];
-
 /** The keys that Debian's packages are signed with. */
 export const keyring: Probe = {
   id: "keyring",
   title: "Debian's keys",
   essential: true,
   look(host) {
-    const path = KEYRINGS.find((name) => existsSync(name));
+    const path = debianKeyring();
     if (path !== undefined) return ok(path);
     return missing("not installed", NO_IMAGES, install(host, "debian-archive-keyring"));
   },

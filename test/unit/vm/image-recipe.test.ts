@@ -71,6 +71,10 @@ test("a backports image takes its kernel from there and the rest from the releas
     aptSettings: [],
   });
   assert.deepEqual(args.slice(-3), ["bookworm", "/x/root.tar", "deb http://a/ s main"]);
+  assert.ok(!args.some((arg) => arg.startsWith("--keyring")), "the host's apt has its own keys");
+  const elsewhere = { sources: [], aptSettings: [], keyring: "/keys.gpg" };
+  const foreign = mmdebstrapArguments(recipe, "/x/root.tar", elsewhere);
+  assert.ok(foreign.includes("--keyring=/keys.gpg"));
 });
 
 /** What mmdebstrap runs before it fetches anything, on a host without a Debian archive. */
