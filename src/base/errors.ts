@@ -42,6 +42,11 @@ export function usageError(code: ErrorCode, message: string, hint?: string): Kvm
   });
 }
 
+/** Whether what was thrown says that a kernel has no such symbol or type. */
+export function isMissing(error: unknown): error is KvmsecError {
+  return error instanceof KvmsecError && /_(TYPE|SYMBOL)_MISSING$/.test(error.code);
+}
+
 /** The system's own error code of a thrown value (`ENOENT`), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;

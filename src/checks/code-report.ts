@@ -19,7 +19,11 @@ export function reportCode(context: CheckContext, change: TextChange, what: stri
   const { kernel, facts } = context;
   const place = facts.get(codeOwners).describe(change.address);
   const instruction = instructionAt(context, change.address);
-  context.report({
+  const target = targetOf(context, instruction);
+  if (target === target && facts.get(codeOwners).mayHaveOwner(target)) {
+    return context.unseen(`whose the code is that ${place} leads to is not known`);
+  }
+  return context.report({
     severity: "critical",
     confidence: "high",
     title: `${what} was changed at ${place}.`,
@@ -37,11 +41,16 @@ export function reportCode(context: CheckContext, change: TextChange, what: stri
 
 /** Where a planted jump or call goes: to a module's function, say, or to memory of nobody. */
 function leadsTo(context: CheckContext, address: GuestVirtual): string | null {
-  const code = context.kernel.space.bytes(address, LONGEST);
-  if (code === undefined || (code[0] !== 0xe8 && code[0] !== 0xe9)) return null;
+  const target = targetOf(context, address);
+  return target === target ? describeTarget(context, target) : null;
+}
+
+/** Of a near call or jump; NaN for all else. */
+function targetOf({ kernel }: CheckContext, address: GuestVirtual): GuestVirtual {
+  const code = kernel.space.bytes(address, LONGEST);
+  if (code === undefined || (code[0] !== 0xe8 && code[0] !== 0xe9)) return Number.NaN;
   const branch = decodeInstruction(code, 0);
-  if (branch === undefined) return null;
-  return describeTarget(context, branchTarget(code, 0, address, branch));
+  return branch === undefined ? Number.NaN : branchTarget(code, 0, address, branch);
 }
 
 /**

@@ -53,6 +53,7 @@ function checkTrampoline(context: CheckContext, ops: string, trampoline: number)
   const owner = owners.ownerOf(trampoline);
   const own = owner?.kind === "kernel" && /^ftrace_(regs_|graph_)?caller$/.test(owner.symbol ?? "");
   if (own || owner?.kind === "ftrace" || owner?.kind === "bpf") return;
+  if (owners.mayHaveOwner(trampoline)) return;
   context.report({
     severity: "critical",
     confidence: owners.problems.length === 0 ? "high" : "low",

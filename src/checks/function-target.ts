@@ -53,6 +53,8 @@ export function checkFunction(context: CheckContext, pointer: FunctionPointer): 
   const verdict = judge(context, pointer);
   if (verdict === undefined) return true;
   const owners = context.facts.get(codeOwners);
+  // `tellOwnerProblems` says why.
+  if (owners.mayHaveOwner(target)) return false;
   const { severity, confidence, why } = verdict;
   context.report({
     severity,

@@ -34,7 +34,7 @@ function checkPatch(context: CheckContext, patch: Livepatch): void {
   const owners = facts.get(codeOwners);
   const at = kernel.format(patch.patch);
   const module = owners.modules.find((each) => each.module === patch.module);
-  if (module === undefined) {
+  if (module === undefined && owners.undecoded.length === 0) {
     context.report({
       severity: "critical",
       confidence: owners.problems.length === 0 ? "high" : "low",

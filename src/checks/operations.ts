@@ -44,7 +44,10 @@ export class OperationsChecker {
     const { table, expected } = each;
     if (table === 0) return;
     if (table !== table) return this.#context.unseen(`${each.what} cannot be read`);
-    const owner = this.#context.facts.get(codeOwners).ownerOf(table);
+    const owners = this.#context.facts.get(codeOwners);
+    if (each.made === undefined && owners.mayHaveOwner(table))
+      return this.#context.unseen(owners.undecoded.join("; "));
+    const owner = owners.ownerOf(table);
     const isOut = owner === undefined || owner.part === "text" || owner.kind === "freed";
     if (isOut && each.made === undefined) {
       return this.#report(each, "critical", "lie where no table of functions belongs");

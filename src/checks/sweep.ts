@@ -1,4 +1,4 @@
-import { KvmsecError } from "../base/errors.ts";
+import { isMissing, KvmsecError } from "../base/errors.ts";
 import { builtWithout } from "../linux/features.ts";
 import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
@@ -179,8 +179,7 @@ class Recorder implements CheckContext {
       if (error instanceof Skipped) return this.#because(error.message, "skipped");
       if (!(error instanceof KvmsecError))
         return this.#because(`fault in the check: ${String(error)}`, "error");
-      const missing = /_(TYPE|SYMBOL)_MISSING$/.test(error.code);
-      return this.#because(error.message, missing ? "skipped" : "error");
+      return this.#because(error.message, isMissing(error) ? "skipped" : "error");
     }
   }
 

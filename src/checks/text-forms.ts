@@ -185,7 +185,11 @@ function lookAt(context: CheckContext, looked: Regions, { forms, functions }: Re
 
 function report(context: CheckContext, { address, length, why, target, sure }: FormFault): void {
   const { kernel, facts } = context;
-  const place = facts.get(codeOwners).describe(address);
+  const owners = facts.get(codeOwners);
+  const place = owners.describe(address);
+  if (target === target && owners.mayHaveOwner(target)) {
+    return context.unseen(`whose the code is that ${place} leads to is not known`);
+  }
   const seen = kernel.space.bytes(address, length);
   context.report({
     severity: "critical",

@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import { isMissing } from "../base/errors.ts";
 import type { SymbolTable } from "../formats/symbol-table.ts";
 import { AddressRanges } from "./address-ranges.ts";
 import type { AddressRange } from "./address-ranges.ts";
@@ -42,6 +43,11 @@ export class CodeOwners {
   readonly modules: readonly ModuleSpace[];
   readonly generated: readonly GeneratedCode[];
   readonly problems: readonly string[];
+  /**
+   * Those of the problems that do not pass: what this kernel keeps in a way that is not known. An
+   * address without an owner proves nothing then.
+   */
+  readonly undecoded: readonly string[];
   readonly #sections: AddressRanges<KernelSection>;
   readonly #moduleRanges: AddressRanges<ModuleRange>;
   readonly #generated: AddressRanges<GeneratedCode>;
@@ -49,24 +55,34 @@ export class CodeOwners {
 
   constructor(kernel: Kernel) {
     const problems: string[] = [];
+    const undecoded: string[] = [];
     const problem = (reason: string) => problems.push(reason);
-    const ranges = [...moduleRanges(kernel, problem)];
+    const listed = <T>(what: string, list: () => Iterable<T>): T[] => {
+      try {
+        return [...list()];
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        undecoded.push(`where ${what} lies is not known: ${error.message}`);
+        return [];
+      }
+    };
+    const ranges = listed("the code of modules", () => moduleRanges(kernel, problem));
     this.kernel = kernel;
-    this.problems = problems;
     this.modules = [...new Set(ranges.map(({ space }) => space))];
+    const modules = this.modules.map(({ module }) => module);
     this.generated = [
-      ...bpfCode(kernel, problem),
-      ...ftraceTrampolines(kernel, problem),
-      ...kprobePages(kernel, problem),
-      ...itsPages(
-        kernel,
-        this.modules.map(({ module }) => module),
-      ),
+      ...listed("the code of BPF", () => bpfCode(kernel, problem)),
+      ...listed("ftrace's code", () => ftraceTrampolines(kernel, problem)),
+      ...listed("code that kprobes moved", () => kprobePages(kernel, problem)),
+      ...listed("code against ITS", () => itsPages(kernel, modules)),
     ];
+    const packs = listed("room for the code of BPF", () => bpfPacks(kernel, problem));
+    this.undecoded = undecoded;
+    this.problems = [...undecoded, ...problems];
     this.#sections = new AddressRanges(kernelSections(kernel));
     this.#moduleRanges = new AddressRanges(ranges);
     this.#generated = new AddressRanges(this.generated);
-    this.#packs = new AddressRanges(bpfPacks(kernel, problem));
+    this.#packs = new AddressRanges(packs);
   }
 
   /** Whose `address` is; undefined where nobody's. */
@@ -96,6 +112,11 @@ export class CodeOwners {
     return pack === undefined
       ? undefined
       : { kind: "bpf", name: "bpf", part: "text", symbol: undefined, offset: address - pack.start };
+  }
+
+  /** Nobody's as far as is known, in a kernel some of whose code is kept in a way that is not known. */
+  mayHaveOwner(address: GuestVirtual): boolean {
+    return this.undecoded.length > 0 && this.ownerOf(address) === undefined;
   }
 
   /** The module that `address` lies in, init parts included. */

@@ -2,6 +2,7 @@ import { PAGE_SIZE } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { AddressRange } from "./address-ranges.ts";
 import { classicFilters } from "./classic-filters.ts";
+import { builtWithout } from "./features.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 
@@ -28,8 +29,8 @@ const MAX_NODES = 32;
  * `bpfPacks` has them.
  */
 export function* bpfCode(kernel: Kernel, problem?: Problem): Generator<GeneratedCode> {
-  const head = kernel.symbol("bpf_kallsyms");
-  if (head !== head || !kernel.types.has("bpf_ksym", "lnode")) return;
+  if (builtWithout(kernel, "BPF JIT") !== undefined) return;
+  const head = kernel.requireSymbol("bpf_kallsyms");
   const start = kernel.addressReader("bpf_ksym", "start");
   const end = kernel.addressReader("bpf_ksym", "end");
   const name = kernel.reader("bpf_ksym", "name");
@@ -47,7 +48,7 @@ export function* bpfCode(kernel: Kernel, problem?: Problem): Generator<Generated
 /** Trampolines of ftrace users (`ftrace_ops_trampoline_list`, kernel/trace/ftrace.c, since 5.8). */
 export function* ftraceTrampolines(kernel: Kernel, problem?: Problem): Generator<GeneratedCode> {
   const head = kernel.symbol("ftrace_ops_trampoline_list");
-  if (head !== head || !kernel.types.has("ftrace_ops", "list")) return;
+  if (head !== head) return;
   const start = kernel.addressReader("ftrace_ops", "trampoline");
   const size = kernel.reader("ftrace_ops", "trampoline_size");
   const link = kernel.offset("ftrace_ops", "list");
@@ -60,7 +61,7 @@ export function* ftraceTrampolines(kernel: Kernel, problem?: Problem): Generator
 
 /** Pages with the instructions that kprobes moved away (struct kprobe_insn_cache, kernel/kprobes.c). */
 export function* kprobePages(kernel: Kernel, problem?: Problem): Generator<GeneratedCode> {
-  if (!kernel.types.has("kprobe_insn_page", "insns")) return;
+  if (builtWithout(kernel, "kprobes") !== undefined) return;
   const pages = kernel.offset("kprobe_insn_cache", "pages");
   const symbol = kernel.reader("kprobe_insn_cache", "sym");
   const insns = kernel.reader("kprobe_insn_page", "insns");
@@ -87,7 +88,7 @@ export function* itsPages(
 ): Generator<GeneratedCode> {
   const { types } = kernel;
   const own = kernel.symbol("its_pages");
-  if (own === own && types.has("its_array", "pages")) yield* itsArray(kernel, own);
+  if (own === own) yield* itsArray(kernel, own);
   if (types.has("module", "arch.its_pages")) {
     const array = kernel.offset("module", "arch.its_pages");
     for (const module of modules) yield* itsArray(kernel, module + array);
@@ -114,7 +115,7 @@ function* thunkPages(kernel: Kernel, pages: GuestVirtual, count: number): Genera
 /** Large pages that hold many BPF programs (`pack_list`, since 5.18); classic filters lie in them too. */
 export function* bpfPacks(kernel: Kernel, problem?: Problem): Generator<GeneratedCode> {
   const head = kernel.symbol("pack_list");
-  if (head !== head || !kernel.types.has("bpf_prog_pack", "ptr")) return;
+  if (head !== head) return;
   const pointer = kernel.reader("bpf_prog_pack", "ptr");
   const link = kernel.offset("bpf_prog_pack", "list");
   // BPF_PROG_PACK_SIZE: 2 MiB for each possible node. Without NUMA nobody counts them.

@@ -1,5 +1,6 @@
 import { FAULT } from "../base/address.ts";
 import type { GuestVirtual } from "../base/address.ts";
+import { builtWithout } from "./features.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 
@@ -41,8 +42,7 @@ export class ModuleMemory {
       const text = kernel.types.enumerator("mod_mem_type", "MOD_TEXT") ?? 0;
       this.base = kernel.reader("module", `mem[${text}].base`);
       this.parts = separateParts(kernel);
-    } else if (!kernel.types.has("module", "core_layout")) {
-      // Built without CONFIG_MODULES.
+    } else if (builtWithout(kernel, "modules") !== undefined) {
       this.base = () => FAULT;
       this.parts = () => [];
     } else {
