@@ -6,6 +6,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   openSync,
   readFileSync,
   rmSync,
@@ -170,19 +171,21 @@ test("signals reach the command once", { timeout: 20_000 }, async () => {
   }
 });
 
-/** The command lines of a document's shell examples, split at blanks, without comments. */
+/** The command lines of a document's shell examples, split into words, without comments. */
 function shownCommands(document: string): string[][] {
   const text = readFileSync(join(root, document), "utf8");
-  return [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
+  return [...text.matchAll(/^```(?:sh)?\n([\s\S]*?)^```/gm)]
     .flatMap(([, block]) => block!.split("\n"))
     .map((line) => line.replace(/ +#.*$/, "").trim())
     .filter((line) => line.startsWith("kvmsec "))
-    .map((line) => line.split(/\s+/).slice(1));
+    .map((line) => (line.match(/"[^"]*"|\S+/g) ?? []).slice(1));
 }
 
-test("every kvmsec line of the README is one that kvmsec understands", async () => {
-  const shown = shownCommands("README.md");
-  assert.notEqual(shown.length, 0);
+const guides = readdirSync(join(root, "docs/guide")).map((name) => `docs/guide/${name}`);
+
+test("every kvmsec line of the README and the guides is one that kvmsec understands", async () => {
+  const shown = ["README.md", ...guides].flatMap((path) => shownCommands(path));
+  assert.ok(shown.length > 50);
   for (const argv of shown) {
     const built = await program(argv, io);
     let command = built;
