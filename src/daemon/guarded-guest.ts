@@ -2,7 +2,7 @@ import { KvmsecError } from "../base/errors.ts";
 import { listVms } from "../vm/guest-vm.ts";
 import type { Home } from "../vm/home.ts";
 import { findImage } from "../vm/images.ts";
-import { isRunning, processIdentity } from "../vm/process-identity.ts";
+import { isRunning, processIdentity, runName } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { findTarget } from "../vm/target.ts";
 import type { Config } from "./config.ts";
@@ -65,7 +65,7 @@ function otherGuest(
 
 function named({ pid, startTime, bootId }: ProcessIdentity) {
   const identity = { pid, startTime, bootId };
-  return { identity, run: `${pid}-${startTime}-${bootId.slice(0, 8)}` };
+  return { identity, run: runName(identity) };
 }
 
 /** Whether that very run still runs. */

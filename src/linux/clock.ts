@@ -11,9 +11,16 @@ const TIMEKEEPER_ALIGNMENT = 8;
 export class GuestClock {
   /** Time of day at boot in milliseconds since 1970, NaN where it cannot be read. */
   readonly bootTime: number;
+  /**
+   * The time of day that the kernel wrote down last, in milliseconds since 1970, NaN where it cannot
+   * be read. It does so at its ticks: of a guest that sleeps it is as old as that sleep.
+   */
+  readonly written: number;
 
   constructor(kernel: Kernel) {
-    this.bootTime = bootTime(kernel);
+    const timekeeper = timekeeperOf(kernel);
+    this.bootTime = bootTime(kernel, timekeeper);
+    this.written = written(kernel, timekeeper);
   }
 
   /** The time of day of so many nanoseconds since boot, or undefined. */
@@ -25,7 +32,21 @@ export class GuestClock {
 }
 
 /** Boot = offs_real − offs_boot: both are distances from the monotonic clock. */
-function bootTime(kernel: Kernel): number {
+function bootTime(kernel: Kernel, timekeeper: number): number {
+  const real = kernel.reader("timekeeper", "offs_real")(timekeeper);
+  const boot = kernel.reader("timekeeper", "offs_boot")(timekeeper);
+  return (real - boot) / NANOSECONDS;
+}
+
+/** tk_xtime() of kernel/time/timekeeping.c: nanoseconds are kept shifted. */
+function written(kernel: Kernel, timekeeper: number): number {
+  const seconds = kernel.reader("timekeeper", "xtime_sec")(timekeeper);
+  const shifted = kernel.reader("timekeeper", "tkr_mono.xtime_nsec")(timekeeper);
+  const shift = kernel.reader("timekeeper", "tkr_mono.shift")(timekeeper);
+  return shift < 64 ? seconds * 1000 + shifted / 2 ** shift / NANOSECONDS : FAULT;
+}
+
+function timekeeperOf(kernel: Kernel): number {
   // `tk_core` became the first of several, `timekeeper_data[TIMEKEEPER_CORE]`, in 6.17.
   const single = kernel.symbol("tk_core");
   const core = single === single ? single : kernel.symbol("timekeeper_data");
@@ -33,10 +54,7 @@ function bootTime(kernel: Kernel): number {
   // `struct tk_data` has a name since 6.13.
   const within =
     kernel.types.member("tk_data", "timekeeper")?.offset ?? behindSequenceCount(kernel);
-  const timekeeper = core + within;
-  const real = kernel.reader("timekeeper", "offs_real")(timekeeper);
-  const boot = kernel.reader("timekeeper", "offs_boot")(timekeeper);
-  return (real - boot) / NANOSECONDS;
+  return core + within;
 }
 
 /** The count knows its lock where that may sleep (PREEMPT_RT) or is watched (LOCKDEP). */

@@ -6,12 +6,16 @@ import { CoreFile, kernelSelf } from "../evidence/core-file.ts";
 import { sealPackage } from "../evidence/manifest.ts";
 import type { Manifest } from "../evidence/manifest.ts";
 import { writeJson, writeViews } from "../evidence/observations.ts";
+import { TIMELINE } from "../evidence/read-timeline.ts";
 import { parseRegisters } from "../evidence/registers.ts";
+import { GuestClock } from "../linux/clock.ts";
 import { attach } from "../vm/guest.ts";
 import type { Home } from "../vm/home.ts";
 import { requireDisk } from "../vm/host-room.ts";
 import { openImage } from "../vm/images.ts";
 import { captureFacts } from "./capture-facts.ts";
+import { captureTimeline } from "./capture-timeline.ts";
+import type { GuestTimes } from "./capture-timeline.ts";
 import { GuestCopy } from "./guest-copy.ts";
 import type { CopyResult } from "./guest-copy.ts";
 import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
@@ -97,7 +101,7 @@ async function make(
     writeJson(join(partial, "registers.json"), { schema: "kvmsec.registers/1", processors });
     await job.step("look");
     onStage("reading every view out of the copy");
-    const { verdict, incomplete } = await observe(
+    const { verdict, incomplete, times } = await observe(
       home,
       guest,
       partial,
@@ -105,6 +109,8 @@ async function make(
       result,
       making.inspect,
     );
+    const timeline = captureTimeline(home, guest, partial, result, times);
+    writeJson(join(partial, TIMELINE), timeline);
     onStage("hashing and signing");
     await job.step("seal");
     const { registers: _, ...cost } = result;
@@ -131,7 +137,7 @@ async function observe(
   core: CoreFile,
   result: CopyResult,
   inspect: Inspect,
-): Promise<{ verdict: Capture["verdict"]; incomplete: object }> {
+): Promise<{ verdict: Capture["verdict"]; incomplete: object; times: GuestTimes }> {
   try {
     using copied = await attach(`file:${join(folder, "memory.elf")}`);
     const incomplete = writeViews(copied.kernel, folder);
@@ -144,11 +150,14 @@ async function observe(
       ...inspection.document,
     });
     core.writeHead(parseRegisters(result.registers), kernelSelf(copied.kernel));
-    return { verdict: inspection.verdict, incomplete };
+    const { bootTime, written } = new GuestClock(copied.kernel);
+    const times = { bootMs: bootTime, writtenMs: written };
+    return { verdict: inspection.verdict, incomplete, times };
   } catch (error) {
     // A guest that is not understood is captured all the same.
     if (!(error instanceof KvmsecError)) throw error;
-    return { verdict: "unknown", incomplete: { all: [`${error.code}: ${error.message}`] } };
+    const incomplete = { all: [`${error.code}: ${error.message}`] };
+    return { verdict: "unknown", incomplete, times: { bootMs: Number.NaN, writtenMs: Number.NaN } };
   }
 }
 

@@ -24,6 +24,11 @@ export function processIdentity(pid: number): ProcessIdentity | undefined {
   return { pid, startTime: startTimeOf(stat), bootId: bootId() };
 }
 
+/** A name for that very process, among all of this host and of its boots. */
+export function runName({ pid, startTime, bootId }: ProcessIdentity): string {
+  return `${pid}-${startTime}-${bootId.slice(0, 8)}`;
+}
+
 /** Whether that very process still runs. */
 export function isRunning(identity: ProcessIdentity): boolean {
   const now = processIdentity(identity.pid);

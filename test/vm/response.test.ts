@@ -22,7 +22,9 @@ import { respond } from "../../src/response/respond.ts";
 import { restore } from "../../src/response/restore.ts";
 import { saveCleanState } from "../../src/response/save-clean.ts";
 import { DEFAULT_CLEAN, stateFolder } from "../../src/response/saved-state.ts";
-import { verifyPackage } from "../../src/evidence/verify.ts";
+import { readTimeline } from "../../src/evidence/read-timeline.ts";
+import { readManifest, verifyPackage } from "../../src/evidence/verify.ts";
+import { GuestClock } from "../../src/linux/clock.ts";
 import { netdevs } from "../../src/views/netdevs.ts";
 import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
 import { locateRam } from "../../src/vm/ram-location.ts";
@@ -139,9 +141,21 @@ test("a clean state is saved, and only a clean one", async () => {
   assert.equal(await state(), "running", "a refusal leaves no guest stopped");
 });
 
+/** Sets the guest's clock to where the host's is not. */
+async function setClock(): Promise<void> {
+  using link = await openConsole(openVm(NAME, home), home);
+  link.write("date -s '2001-02-03 04:05:06'\r");
+  for (;;) {
+    using guest = await attach(NAME);
+    if (new GuestClock(guest.kernel).written < Date.parse("2002-01-01")) return;
+    await sleep(100);
+  }
+}
+
 test("a capture holds the tampering, its views and findings are of that moment, and the guest runs on", async () => {
   const tampered = await slot(NAME);
   assert.notEqual(tampered, original);
+  await setClock();
   const { pauseMs, verdict, manifest } = await capture(home, NAME, evidence, { inspect });
   assert.ok(pauseMs > 0);
   assert.equal(verdict, "tampered");
@@ -181,6 +195,46 @@ test("a capture holds the tampering, its views and findings are of that moment, 
     assert.equal(notes.notes?.cpus?.length, 1);
   }
   assert.equal(refusal(await run("capture", NAME, "-o", evidence)), "2 KVMSEC_EVIDENCE_EXISTS");
+});
+
+test("a capture has a timeline by the host's clock, whatever the guest's says", async () => {
+  const { manifest } = readManifest(evidence);
+  const captured = Date.parse(manifest.createdAt);
+  const started = Date.parse(openVm(NAME, home).run!.startedAt);
+  const { clock, entries, incomplete } = (await readTimeline(evidence))!;
+  assert.equal(incomplete, undefined);
+  assert.match(clock.bootTime!, /^2001-02-03/);
+  assert.ok(clock.correctedMs < Date.parse("2001-02-04") - captured + 1e9);
+  const times = entries.map(({ at }) => Date.parse(at));
+  assert.deepEqual(
+    times,
+    times.toSorted((a, b) => a - b),
+  );
+  const of = (kind: string) => entries.filter((entry) => entry.kind === kind);
+  const [boot] = of("boot");
+  // The kernel's clock was as old as its last tick, and QEMU's begins with a whole second.
+  const slack = 5000;
+  assert.ok(Date.parse(boot!.at) > started - slack && Date.parse(boot!.at) < captured);
+  const first = of("process").find(({ text }) => /\(pid 1, uid 0\) started/.test(text));
+  assert.ok(Math.abs(Date.parse(first!.at) - Date.parse(boot!.at)) < 60_000);
+  assert.match(first!.guestTime!, /^2001-02-03/);
+  for (const entry of entries) {
+    const at = Date.parse(entry.at);
+    assert.ok(at > started - slack && at < captured + slack, JSON.stringify(entry));
+  }
+  assert.ok(of("kernel-log").some(({ text }) => text.startsWith("Linux version")));
+  assert.ok(of("job").some(({ text }) => text === "freeze ends: done"));
+  assert.ok(of("job").some(({ text }) => text === "capture: stop"));
+  assert.match(JSON.stringify(of("finding")), /sys_call_table/);
+  assert.deepEqual(
+    of("capture")
+      .map(({ text }) => text)
+      .slice(0, 2),
+    ["stopped", "registers"],
+  );
+  const told = await run("evidence", "timeline", evidence, "--kind", "capture");
+  assert.equal(told.stdout.trimEnd().split("\n").length, of("capture").length);
+  assert.match(told.stderr, /the guest's clock was .* behind the host's/);
 });
 
 test("a changed byte anywhere in a package is named by verify", async () => {

@@ -11,6 +11,7 @@ import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import { stageProgress } from "../stage-progress.ts";
 import { defineKeeping } from "./evidence-keep.ts";
 import { defineStorage } from "./evidence-storage.ts";
+import { defineTimeline } from "./evidence-timeline.ts";
 
 type ReviveOptions = {
   readonly name?: string;
@@ -23,6 +24,7 @@ type Options = { readonly json?: boolean; readonly key?: string };
 export const define: CommandModule["define"] = (command, io) => {
   defineVerify(command, io);
   defineShow(command, io);
+  defineTimeline(command, io);
   defineRevive(command, io);
   defineKeeping(command, io);
   defineStorage(command, io);

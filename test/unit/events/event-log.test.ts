@@ -17,6 +17,7 @@ import fc from "fast-check";
 import type { GuardEvent } from "../../../src/events/event.ts";
 import { EventLog, eventLogPath } from "../../../src/events/event-log.ts";
 import { segmentPath } from "../../../src/events/log-files.ts";
+import { readLogTail } from "../../../src/events/log-tail.ts";
 import { readLog, UNREAD } from "../../../src/events/log-reader.ts";
 
 function logWith(t: TestContext, count: number): string {
@@ -176,6 +177,27 @@ test("a changed byte in any file of the log is named by its file and line; a mis
   }
   rmSync(files[1]!);
   assert.match(String(readLog(path).fault?.reason), /left out/);
+});
+
+test("the tail of a log is what its last bytes hold, over its files, without what was changed", (t) => {
+  const root = mkdtempSync(join(tmpdir(), "kvmsec-events-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  const path = eventLogPath(root);
+  {
+    using log = EventLog.open(path, undefined, 2000);
+    for (let n = 1; n <= 40; n++) log.append({ kind: "alert", guest: "g", data: { n } });
+  }
+  const numbers = (bytes: number) =>
+    readLogTail(path, bytes).events.map(({ sequence }) => sequence);
+  const all = Array.from({ length: 40 }, (_, n) => n + 1);
+  assert.deepEqual([numbers(1e6), readLogTail(path, 1e6).whole], [all, true]);
+  for (let bytes = 0; bytes < 6000; bytes += 97) {
+    const some = numbers(bytes);
+    assert.deepEqual(some, all.slice(all.length - some.length), `${bytes}`);
+    assert.equal(readLogTail(path, bytes).whole, false);
+  }
+  writeFileSync(path, readFileSync(path, "utf8").replace('"n":40', '"n":41'));
+  assert.deepEqual(numbers(1e6), all.slice(0, -1));
 });
 
 test("a crash in the middle of a rotation loses nothing", (t) => {

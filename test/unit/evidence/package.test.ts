@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CoreFile } from "../../../src/evidence/core-file.ts";
 import { hashFile, sealPackage, signatureText } from "../../../src/evidence/manifest.ts";
 import type { Manifest } from "../../../src/evidence/manifest.ts";
@@ -26,6 +27,7 @@ import { pendingJobs } from "../../../src/response/job.ts";
 import { Journal } from "../../../src/response/journal.ts";
 import { settlePending } from "../../../src/response/pending.ts";
 import { changeStorage } from "../../../src/response/storage-job.ts";
+import { startKvmsec } from "../../vm/command-line.ts";
 import { openHome } from "../../../src/vm/home.ts";
 import type { Home } from "../../../src/vm/home.ts";
 
@@ -250,4 +252,28 @@ test("whoever dies at any step leaves a package that verifies, and the next one 
     assert.equal((await changeStorage(home, folder, "compress")).files, 1);
     assert.deepEqual(await faults(), []);
   }
+});
+
+const begun = (): boolean => readdirSync(scratch).some((name) => name.includes(".partial-"));
+
+test("a compression that is killed loses nothing", async () => {
+  const path = join(folder, "memory.elf");
+  // Large enough that it is killed in the middle, wherever that is.
+  writeFileSync(path, Buffer.from(Array.from({ length: 2 ** 20 }, (_, n) => (n * n) >> 5)));
+  for (let n = 0; n < 6; n++) appendFileSync(path, readFileSync(path));
+  await sealPackage(home, folder, "id", { target: "web" });
+  const before = await hashFile(path);
+  const child = startKvmsec(home.root, ["evidence", "compress", folder]);
+  const gone = new Promise((resolve) => child.on("close", resolve));
+  while (!begun() && child.exitCode === null) await sleep(5);
+  process.kill(-child.pid!, "SIGKILL");
+  await gone;
+  assert.deepEqual(await faults(), []);
+  const settled = await settlePending(home, () => assert.fail());
+  assert.deepEqual(
+    settled.map(({ action, result }) => [action, result]),
+    [["compress", "undone"]],
+  );
+  assert.equal(begun(), false);
+  assert.deepEqual(await hashFile(path), before);
 });

@@ -1,0 +1,42 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { KvmsecError } from "../base/errors.ts";
+import { storedName } from "./storage.ts";
+import { eachStored } from "./stored-file.ts";
+import type { Timeline } from "./timeline.ts";
+import { readManifest } from "./verify.ts";
+
+export const TIMELINE = "timeline.json";
+/** All kinds full of the longest texts are less. */
+const MAX_TIMELINE = 2 ** 28;
+
+/**
+ * The timeline of a package, packed or not; undefined where it has none. Throws
+ * KVMSEC_EVIDENCE_UNREADABLE for what is no package or no timeline.
+ */
+export async function readTimeline(folder: string): Promise<Timeline | undefined> {
+  readManifest(folder);
+  const places = [TIMELINE, storedName(TIMELINE)].map((name) => join(folder, name));
+  if (!places.some((place) => existsSync(place))) return undefined;
+  const pieces: Buffer[] = [];
+  let size = 0;
+  await eachStored(folder, TIMELINE, (bytes) => {
+    size += bytes.length;
+    if (size <= MAX_TIMELINE) pieces.push(Buffer.from(bytes));
+  });
+  const timeline = parse(Buffer.concat(pieces).toString("utf8"));
+  if (timeline !== undefined) return timeline;
+  throw new KvmsecError("KVMSEC_EVIDENCE_UNREADABLE", `${TIMELINE} of ${folder} is no timeline.`, {
+    hint: `kvmsec evidence verify ${folder} names what was changed.`,
+  });
+}
+
+function parse(text: string): Timeline | undefined {
+  try {
+    const value = JSON.parse(text) as Timeline | null;
+    const fits = value?.schema === "kvmsec.timeline/1" && Array.isArray(value.entries);
+    return fits ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
