@@ -27,6 +27,11 @@ export const commandGroups: readonly CommandGroup[] = [
         load: () => import("./commands/vm.ts"),
       },
       {
+        name: "packets",
+        summary: "whether a VM's packets are kept: on, off",
+        load: () => import("./commands/packets.ts"),
+      },
+      {
         name: "demo",
         summary:
           "the whole story on a throwaway guest: tampered, detected, frozen, captured, restored",

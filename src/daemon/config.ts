@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { allowSchema } from "../checks/allow-list.ts";
+import { DEFAULT_KEEP, MIN_KEEP } from "../vm/packet-files.ts";
 import { parseSize } from "../vm/size.ts";
 import { confidences, duration, policyShape, severities } from "../policy/schema.ts";
 
@@ -53,6 +54,14 @@ const scheduleSchema = z
   .strictObject({ guests: z.array(name).min(1), ...z.strictObject(timing).partial().shape })
   .describe("What is different for some guests; the first that names a guest counts");
 
+const packetSchema = z.strictObject({
+  guests: z.array(name).min(1),
+  keep: size
+    .refine((bytes) => bytes >= MIN_KEEP, "at least 1M")
+    .default(DEFAULT_KEEP)
+    .describe("The last so much is kept"),
+});
+
 /** What `kvmsec serve --config` reads. */
 export const configSchema = z
   .strictObject({
@@ -74,6 +83,11 @@ export const configSchema = z
     schedules: z.array(scheduleSchema).max(256).default([]),
     allow: z.array(allowSchema).max(1024).default([]),
     evidence: z.string().startsWith("/").optional().describe("Folder for captures"),
+    packets: z
+      .array(packetSchema)
+      .max(256)
+      .default([])
+      .describe("VMs whose packets are kept; the first that names a VM counts"),
     compress: z
       .enum(["zstd", "none"])
       .default("zstd")

@@ -22,6 +22,7 @@ import type { GuardedGuest } from "./guarded-guest.ts";
 import { GuestGuard } from "./guest-guard.ts";
 import { LiveConfig } from "./live-config.ts";
 import type { LoadedConfig } from "./load-config.ts";
+import { PacketWatch } from "./packet-watch.ts";
 import { pauseUntil } from "./pause.ts";
 import { work } from "./reactor.ts";
 import { Recall } from "./recall.ts";
@@ -103,6 +104,7 @@ class Daemon {
   readonly #options: DaemonOptions;
   readonly #guards = new Map<string, Guarding>();
   readonly #troubles = new Set<string>();
+  readonly #packets: PacketWatch;
   #config: Config;
   #open = 0;
 
@@ -110,6 +112,7 @@ class Daemon {
     this.#context = context;
     this.#options = options;
     this.#config = context.config;
+    this.#packets = new PacketWatch(context, options.onTrouble);
   }
 
   async run(): Promise<number> {
@@ -117,6 +120,7 @@ class Daemon {
     let first = true;
     while (!signal.aborted) {
       this.#meet(this.#guestsNow(), first);
+      if (this.#context.config.vms) void this.#packets.look();
       first = false;
       if (once) break;
       await pauseUntil(LOOK_MS, signal);

@@ -13,6 +13,7 @@ export const eventKinds = [
   "guest-ended",
   "guest-state",
   "watching",
+  "packets",
   "sweeps",
   "sweep-failed",
   "scanner-ended",

@@ -13,6 +13,7 @@ import { attach } from "../vm/guest.ts";
 import type { Home } from "../vm/home.ts";
 import { requireDisk } from "../vm/host-room.ts";
 import { openImage } from "../vm/images.ts";
+import { vmPaths } from "../vm/vm-state.ts";
 import { captureFacts } from "./capture-facts.ts";
 import { captureTimeline } from "./capture-timeline.ts";
 import type { GuestTimes } from "./capture-timeline.ts";
@@ -23,6 +24,7 @@ import type { ControlledGuest } from "./guest-control.ts";
 import type { Inspect, Inspection } from "./inspection.ts";
 import { runJob } from "./job.ts";
 import type { Job } from "./job.ts";
+import { PacketCopy } from "./packet-copy.ts";
 
 export type CaptureOptions = {
   readonly inspect: Inspect;
@@ -95,7 +97,11 @@ async function make(
     using monitor = await monitorOf(guest);
     const facts = await captureFacts(guest, monitor);
     using core = new CoreFile(join(partial, "memory.elf"), copy.blocks);
-    const result = await copy.take(monitor, partial, core, job);
+    using packets = new PacketCopy();
+    const { vm } = guest;
+    const openPackets = (): void => vm && packets.open(vmPaths(home, vm.name));
+    const result = await copy.take(monitor, partial, core, job, openPackets);
+    const packetFiles = packets.copyTo(partial);
     const processors = parseRegisters(result.registers);
     core.writeHead(processors);
     writeJson(join(partial, "registers.json"), { schema: "kvmsec.registers/1", processors });
@@ -117,6 +123,7 @@ async function make(
     const manifest = await sealPackage(home, partial, id, {
       ...facts,
       ...cost,
+      packets: packetFiles,
       verdict,
       incomplete,
       job: job.id,

@@ -5,6 +5,7 @@ import type { QmpConnection } from "../qmp/connection.ts";
 import type { BehindResult } from "./copy-behind.ts";
 import { DeviceStateWriter } from "./device-state.ts";
 import { copyDisk, syncFile, writableDisks } from "./disk-copy.ts";
+import type { Disk } from "./disk-copy.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
 import { takeScreenshot } from "./screenshot.ts";
@@ -60,13 +61,14 @@ export class GuestCopy implements Disposable {
 
   /**
    * Stops the guest if it runs, copies, and lets it run on if it ran. Whatever fails in between, a
-   * guest that ran runs on.
+   * guest that ran runs on. `onStopped` is called, and waited for, while it stands still.
    */
   async take(
     monitor: QmpConnection,
     folder: string,
     core: RamTarget,
     job: Job,
+    onStopped: () => void = () => {},
   ): Promise<CopyResult> {
     const { disks, others } = await writableDisks(monitor, this.#guest.qemu.pid);
     const wasRunning = (await monitor.execute("query-status")).running;
@@ -83,6 +85,7 @@ export class GuestCopy implements Disposable {
     try {
       if (wasRunning) await monitor.execute("stop");
       timeline.add("stopped");
+      onStopped();
       registers = await monitor.human("info registers -a");
       timeline.add("registers");
       await devices.save(join(folder, "device-state.bin"));
@@ -115,11 +118,7 @@ export class GuestCopy implements Disposable {
       timeline: timeline.entries,
       ram: { kind: this.#ram.kind, size: this.size, bytesWritten },
       ramInDeviceState: this.#ram.kind === "anonymous",
-      disks: disks.map(({ node, format, backing }) => ({
-        file: diskFile(node, format),
-        format,
-        backing: backing ?? null,
-      })),
+      disks: disks.map(told),
       disksLeftOut: others,
       registers,
     };
@@ -138,6 +137,10 @@ export class GuestCopy implements Disposable {
     if (typeof behind !== "string") return behind.start();
     return Promise.resolve({ bytesWritten: this.#ram.copyNow(target), waits: 0 });
   }
+}
+
+function told({ node, format, backing }: Disk): CopyResult["disks"][number] {
+  return { file: diskFile(node, format), format, backing: backing ?? null };
 }
 
 class Timeline {

@@ -18,6 +18,7 @@ import { requireDisk } from "../vm/host-room.ts";
 import { ramLayout } from "../vm/ram-layout.ts";
 import { abnormalEnd, settleEnd } from "../vm/vm-end.ts";
 import type { VmConfig, VmPaths, VmRun } from "../vm/vm-state.ts";
+import { PacketCopy } from "./packet-copy.ts";
 import { copyFileSparse, copySparse } from "./sparse-copy.ts";
 
 /** What is left of a guest, and where it was put. */
@@ -56,6 +57,9 @@ export async function keepEnd(
   try {
     const memory = keepMemory(config, run, partial, options.ram);
     keepFiles(paths, run, partial);
+    using packets = new PacketCopy();
+    packets.open(paths);
+    const packetFiles = packets.copyTo(partial);
     const { pid, startedAt } = run;
     await sealPackage(home, partial, id, {
       target: config.name,
@@ -66,6 +70,7 @@ export async function keepEnd(
       pid,
       startedAt,
       memory,
+      packets: packetFiles,
       image: config.image,
     });
     renameSync(partial, folder);

@@ -60,7 +60,8 @@ export async function revive(
   const { vm, disks } = manifest.facts as Captured;
   const [disk] = disks ?? [];
   if (vm === undefined || vm === null || disk === undefined) throw foreign(folder);
-  const config: VmConfig = { ...vm.config, name: checkedName(name), uuid: randomUUID() };
+  const { packets: _, ...made } = vm.config;
+  const config: VmConfig = { ...made, name: checkedName(name), uuid: randomUUID() };
   requireMemory(config.memoryBytes);
   onStage("copying its disk and memory");
   await makeVm(home, config, folder, disk.file);

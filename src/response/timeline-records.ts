@@ -102,6 +102,7 @@ const kinds: Partial<Record<EventKind, TimelineKind>> = {
   "approval-expired": "decision",
   reaction: "reaction",
   alert: "alert",
+  packets: "packets",
   "guest-found": "guest",
   "guest-state": "guest",
   "guest-ended": "guest",

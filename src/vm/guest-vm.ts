@@ -3,12 +3,15 @@ import { connectQmp } from "../qmp/connection.ts";
 import type { RunState } from "../qmp/generated.ts";
 import { openHome } from "./home.ts";
 import type { Home } from "./home.ts";
+import { packetSummary } from "./packet-files.ts";
+import type { PacketSummary } from "./packet-files.ts";
 import { findConfig, findRun, openConfig, vmNames, vmPaths } from "./vm-state.ts";
 import type { RamBacking, VmConfig, VmRun } from "./vm-state.ts";
 
 export { createVm, deleteVm } from "./vm-create.ts";
 export { startVm } from "./vm-start.ts";
 export { stopVm } from "./vm-stop.ts";
+export { dropPackets, keepPackets } from "./packet-switch.ts";
 
 /** A VM that kvmsec made, as it is at the moment of asking. */
 export type GuestVm = {
@@ -29,6 +32,8 @@ export type GuestVm = {
     readonly path: string | undefined;
   };
   readonly disk: string;
+  /** Whether its packets are kept, and what there is of them. */
+  readonly packets: PacketSummary;
   readonly log: string;
 };
 
@@ -46,7 +51,8 @@ export function openVm(name: string, home: Home = openHome()): GuestVm {
 }
 
 function describe(home: Home, config: VmConfig): GuestVm {
-  const { monitor, operator, console, disk, log } = vmPaths(home, config.name);
+  const paths = vmPaths(home, config.name);
+  const { monitor, operator, console, disk, log } = paths;
   const run = findRun(home, config);
   return {
     name: config.name,
@@ -55,6 +61,7 @@ function describe(home: Home, config: VmConfig): GuestVm {
     sockets: { monitor, operator, console },
     ram: { kind: config.ram, size: config.memoryBytes, path: run?.ramPath },
     disk,
+    packets: packetSummary(config, paths, run),
     log,
   };
 }

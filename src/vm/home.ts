@@ -21,8 +21,11 @@ import { KvmsecError, systemCode, usageError } from "../base/errors.ts";
  *       operator.qmp        QMP for the command line, one client at a time
  *       console.sock        the serial console, one client at a time
  *       qemu.log qemu.pid   what QEMU said; QEMU's own pid file
- *       lock console.lock   held by the command that works on it, by who sits at the console
+ *       packets/N.pcap      its packets, where they are kept, the newest under the highest number
+ *       packets.json        that they are kept, how many of them, and of which run
+ *       lock console.lock packets.lock   held by the command that works on it, by who sits at the console
  *     vms/.deleted-…/      remains of a deletion that was cut short
+ *     packets.lock        held by the process that keeps packets within their bounds
  *     logs/               what tools said when something failed
  */
 export type Home = {

@@ -1,5 +1,7 @@
 import type { AcceleratorName } from "./accelerator.ts";
 import type { Image } from "./images.ts";
+import { NETDEV, packetObject } from "./packet-files.ts";
+import type { PacketFile } from "./packet-files.ts";
 import type { VmConfig, VmPaths } from "./vm-state.ts";
 
 export const QEMU = "qemu-system-x86_64";
@@ -13,6 +15,8 @@ export type QemuOptions = {
   readonly tscKhz?: number | undefined;
   /** The full name of the machine (`pc-q35-7.2`) where a saved state is to be taken up. */
   readonly machineType?: string | undefined;
+  /** Where its packets go from the first one on. */
+  readonly packets?: PacketFile | undefined;
   /** The path by which QEMU finds its RAM; without one it keeps it to itself. */
   readonly memPath?: string | undefined;
 };
@@ -54,6 +58,7 @@ export function qemuArguments(options: QemuOptions): string[] {
     ["-initrd", image.initrd],
     ["-append", commandLine(options)],
     ...devices(config, paths),
+    ...(options.packets === undefined ? [] : [packetFilter(options.packets)]),
   ];
   return given.flat();
 }
@@ -97,8 +102,13 @@ function devices({ machine, network, uuid }: VmConfig, paths: VmPaths): Option[]
     ["-device", "pvpanic"],
   ];
   if (network === "none") return always;
-  const card = `${virtio("net")},id=net0,netdev=net,mac=${macAddress(uuid)}`;
-  return [...always, ["-netdev", "user,id=net"], ["-device", card]];
+  const card = `${virtio("net")},id=net0,netdev=${NETDEV},mac=${macAddress(uuid)}`;
+  return [...always, ["-netdev", `user,id=${NETDEV}`], ["-device", card]];
+}
+
+function packetFilter(packets: PacketFile): Option {
+  const { "qom-type": type, id, netdev, file } = packetObject(packets);
+  return ["-object", `${type},id=${id},netdev=${netdev},file=${quoted(file)}`];
 }
 
 /** An address of QEMU's own range that no other VM is likely to have. */

@@ -8,6 +8,7 @@ import type { Home } from "./home.ts";
 import { hostMemory, requireDisk } from "./host-room.ts";
 import { openImage } from "./images.ts";
 import { checkedName } from "./name.ts";
+import { checkedPackets } from "./packet-files.ts";
 import { removeTree, sweepRemains } from "./remains.ts";
 import { runTool } from "./run-tool.ts";
 import { withVm } from "./vm-lock.ts";
@@ -17,7 +18,10 @@ import type { VmConfig } from "./vm-state.ts";
 
 export type CreateOptions = Pick<VmConfig, "image"> &
   Partial<
-    Pick<VmConfig, "memoryBytes" | "cpus" | "cpu" | "ram" | "machine" | "network" | "accelerator">
+    Pick<
+      VmConfig,
+      "memoryBytes" | "cpus" | "cpu" | "ram" | "machine" | "network" | "accelerator" | "packets"
+    >
   >;
 
 const MEBIBYTE = 1024 ** 2;
@@ -34,6 +38,8 @@ export async function createVm(
   const paths = vmPaths(home, name);
   mustBeFree(home, name);
   const image = openImage(home, options.image);
+  const { network = "user", packets } = options;
+  if (packets !== undefined) checkedPackets(network, packets.keepBytes);
   const config: VmConfig = {
     schema: "kvmsec.vm-config/1",
     name: checkedName(name),
@@ -45,8 +51,9 @@ export async function createVm(
     cpu: options.cpu ?? "max",
     ram: options.ram ?? "memfd",
     machine: options.machine ?? "q35",
-    network: options.network ?? "user",
+    network,
     accelerator: options.accelerator ?? "auto",
+    ...(packets === undefined ? {} : { packets }),
     createdAt: new Date().toISOString(),
   };
   requireDisk(home.vms, NEEDED_ROOM, `making ${name}`);

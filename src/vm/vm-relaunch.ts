@@ -4,11 +4,14 @@ import type { AcceleratorName } from "./accelerator.ts";
 import { timeStampKhz } from "./host-clock.ts";
 import { writeDocumentFile } from "./home.ts";
 import type { Image } from "./images.ts";
+import { preparePackets } from "./packet-files.ts";
+import { startPacketKeeper } from "./packet-keeping.ts";
 import { processIdentity, signalProcess } from "./process-identity.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import { launchQemu } from "./qemu-launch.ts";
 import { freshRam } from "./vm-ram.ts";
 import type { VmRam } from "./vm-ram.ts";
+import { homeRoot } from "./vm-state.ts";
 import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
 
 export type RelaunchOptions = {
@@ -34,12 +37,14 @@ export async function relaunch(
   filled?.takePlace();
   using fresh = filled === undefined ? freshRam(config) : undefined;
   const ram = filled ?? fresh;
+  const packets = preparePackets(config, paths, true);
   const args = qemuArguments({
     config,
     image,
     paths,
     accelerator,
     memPath: ram?.memPath,
+    packets: packets?.file,
     machineType: options.machineType,
     tscKhz: timeStampKhz(),
   });
@@ -54,8 +59,10 @@ export async function relaunch(
     ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
   };
   writeDocumentFile(paths.run, run);
+  packets?.begin(run);
   try {
     await qemu.answers();
+    if (packets !== undefined) startPacketKeeper(homeRoot(paths));
     return { run, monitor: await connectQmp(paths.operator) };
   } catch (error) {
     signalProcess(run, "SIGKILL");

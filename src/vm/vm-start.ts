@@ -9,13 +9,15 @@ import type { Home } from "./home.ts";
 import { requireDisk, requireMemory } from "./host-room.ts";
 import { openImage } from "./images.ts";
 import type { Image } from "./images.ts";
+import { preparePackets } from "./packet-files.ts";
+import { startPacketKeeper } from "./packet-keeping.ts";
 import { isRunning, processIdentity, signalProcess } from "./process-identity.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import { launchQemu } from "./qemu-launch.ts";
 import type { LaunchedQemu } from "./qemu-launch.ts";
 import { withVm } from "./vm-lock.ts";
 import { freshRam, removeRamFile } from "./vm-ram.ts";
-import { findRun } from "./vm-state.ts";
+import { findRun, homeRoot } from "./vm-state.ts";
 import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
 
 /** Room for the guest's first writes and QEMU's log. */
@@ -64,12 +66,14 @@ async function launch(
   { accelerator, reason }: Accelerator,
 ): Promise<VmRun> {
   using ram = freshRam(config);
+  const packets = preparePackets(config, paths, false);
   const args = qemuArguments({
     config,
     image,
     paths,
     accelerator,
     memPath: ram?.memPath,
+    packets: packets?.file,
     tscKhz: timeStampKhz(),
   });
   using qemu = launchQemu(args, paths, ram?.inherited);
@@ -84,8 +88,10 @@ async function launch(
     ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
   };
   writeDocumentFile(paths.run, run);
+  packets?.begin(run);
   try {
     await mustAnswer(qemu, paths, config);
+    if (packets !== undefined) startPacketKeeper(homeRoot(paths));
     return run;
   } catch (error) {
     signalProcess(run, "SIGKILL");

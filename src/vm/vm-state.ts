@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { KvmsecError } from "../base/errors.ts";
 import type { AcceleratorName } from "./accelerator.ts";
 import { readDocument } from "./home.ts";
@@ -34,6 +34,8 @@ export type VmConfig = {
   readonly machine: MachineKind;
   readonly network: NetworkKind;
   readonly accelerator: AcceleratorWish;
+  /** Where its packets are kept: how many bytes of the last of them. */
+  readonly packets?: { readonly keepBytes: number };
   readonly createdAt: string;
 };
 
@@ -62,10 +64,18 @@ export function vmPaths(home: Home, name: string) {
     pidFile: join(folder, "qemu.pid"),
     lock: join(folder, "lock"),
     consoleLock: join(folder, "console.lock"),
+    packets: join(folder, "packets"),
+    packetState: join(folder, "packets.json"),
+    packetLock: join(folder, "packets.lock"),
   };
 }
 
 export type VmPaths = ReturnType<typeof vmPaths>;
+
+/** The root of the home that a VM's folder lies in. */
+export function homeRoot({ folder }: VmPaths): string {
+  return dirname(dirname(folder));
+}
 
 /** Names of all VMs of this home. */
 export function vmNames(home: Home): string[] {

@@ -18,6 +18,7 @@ type StartOptions = { readonly wait?: boolean; readonly timeout: number; readonl
 type CreateOptions = StartOptions &
   Pick<VmConfig, "image" | "cpus" | "cpu" | "ram" | "machine" | "network"> & {
     readonly memory: string;
+    readonly packets?: number;
     readonly accel: VmConfig["accelerator"];
     readonly start?: boolean;
   };
@@ -53,6 +54,7 @@ export function defineCreate(command: Command, io: CommandIo): void {
         .choices(acceleratorWishes)
         .default("auto"),
     )
+    .option("--packets <size>", "keep the last so much of its packets", parseSize)
     .option("--start", "and start it");
   waitOptions(create).action((name: string, options: CreateOptions) =>
     createAndStart(io, name, options),
@@ -85,7 +87,7 @@ function number(text: string): number {
 }
 
 async function createAndStart(io: CommandIo, name: string, options: CreateOptions): Promise<void> {
-  const { image, cpus, cpu, ram, machine, network, accel } = options;
+  const { image, cpus, cpu, ram, machine, network, accel, packets } = options;
   const home = openHome();
   using shown = stageProgress(io);
   const config = {
@@ -97,6 +99,7 @@ async function createAndStart(io: CommandIo, name: string, options: CreateOption
     network,
     accelerator: accel,
     memoryBytes: parseSize(options.memory),
+    ...(packets === undefined ? {} : { packets: { keepBytes: packets } }),
   };
   await createVm(name, config, home);
   if (options.start === true || options.wait === true) {

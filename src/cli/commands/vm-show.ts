@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { diskUsage, listVms, openVm, vmState } from "../../vm/guest-vm.ts";
 import type { GuestVm, VmState } from "../../vm/guest-vm.ts";
 import type { CommandIo } from "../command.ts";
+import { packetText } from "./packets.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
 
@@ -81,6 +82,7 @@ async function show(io: CommandIo, name: string, options: JsonOption): Promise<v
     ["cpus", `${config.cpus} (${config.cpu})`],
     ["machine", config.machine],
     ["network", config.network],
+    ["packets", packetText(vm.packets)],
     ["disk", `${vm.disk} (${sizeText(document.disk.bytes)} of its own)`],
     ["made", config.createdAt],
   ];
@@ -116,6 +118,7 @@ export async function vmDocument(vm: GuestVm) {
     cpu: config.cpu,
     machine: config.machine,
     network: config.network,
+    packets: vm.packets,
     ram: { kind: ram.kind, size: ram.size, path: ram.path ?? null },
     disk: { path: vm.disk, bytes: diskUsage(vm) },
     log: vm.log,

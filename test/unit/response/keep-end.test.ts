@@ -7,6 +7,7 @@ import {
   readFileSync,
   readSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,6 +16,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { readManifest, verifyPackage } from "../../../src/evidence/verify.ts";
 import { keepEnd } from "../../../src/response/keep-end.ts";
+import { newPacketFile } from "../../../src/vm/packet-files.ts";
 import { openHome } from "../../../src/vm/home.ts";
 import { vmPaths } from "../../../src/vm/vm-state.ts";
 import type { VmConfig } from "../../../src/vm/vm-state.ts";
@@ -77,6 +79,48 @@ test("RAM, disk, log and core are kept, signed, and only once", async (t) => {
   const core = readFileSync(join(kept.folder, "memory.elf"));
   assert.ok(core.subarray(-MEMORY).equals(ram));
   assert.equal(await keepEnd(home, config, paths), undefined);
+});
+
+/** A packet as QEMU writes it (pcap). */
+function record(seconds: number, text: string): Buffer {
+  const bytes = Buffer.alloc(16 + text.length);
+  for (const [at, value] of [seconds, 250_000, text.length, text.length].entries()) {
+    bytes.writeUInt32LE(value, at * 4);
+  }
+  bytes.write(text, 16);
+  return bytes;
+}
+
+test("its packets are kept up to the last whole one, at the times at which they were written", async (t) => {
+  const { home, paths } = deadVm(t);
+  const { path } = newPacketFile(paths);
+  const header = Buffer.from("d4c3b2a10200040000000000000000000000010001000000", "hex");
+  // QEMU counts from when it began to write: both are 100 seconds late, and 2 seconds apart.
+  const written = Date.parse("2026-01-01T00:00:10.250Z") / 1000;
+  const late = Math.floor(written) + 100;
+  const torn = record(late + 1, "the third").subarray(0, 20);
+  writeFileSync(
+    path,
+    Buffer.concat([header, record(late - 2, "the first"), record(late, "the second"), torn]),
+  );
+  utimesSync(path, written, written);
+  const kept = await keepEnd(home, config, paths);
+  assert.ok(kept !== undefined);
+  assert.deepEqual((await verifyPackage(kept.folder)).faults, []);
+  const { files } = JSON.parse(readFileSync(join(kept.folder, "packets.json"), "utf8"));
+  assert.deepEqual(files, [
+    {
+      file: "packets/000001.pcap",
+      packets: 2,
+      from: "2026-01-01T00:00:08.250Z",
+      until: "2026-01-01T00:00:10.250Z",
+      shiftedBySeconds: 100,
+      broken: false,
+    },
+  ]);
+  const copied = readFileSync(join(kept.folder, "packets", "000001.pcap"));
+  const expected = [record(late - 102, "the first"), record(late - 100, "the second")];
+  assert.ok(copied.equals(Buffer.concat([header, ...expected])));
 });
 
 test("memory that has no name any more is kept through the descriptor that somebody holds", async (t) => {

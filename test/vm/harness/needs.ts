@@ -28,4 +28,5 @@ export const needs: readonly { readonly package: string; readonly path: string }
   { package: "lvm2", path: "/usr/sbin/lvm" },
   { package: "xfsprogs", path: "/usr/sbin/mkfs.xfs" },
   { package: "zstd", path: "/usr/bin/zstd" },
+  { package: "tcpdump", path: "/usr/bin/tcpdump" },
 ];
