@@ -1,3 +1,4 @@
+import { isClosingFiles } from "../linux/closing-files.ts";
 import type { Check } from "./check.ts";
 import { sockets } from "./user-facts.ts";
 
@@ -9,6 +10,7 @@ export const hiddenSocket: Check = {
   reads: "files of all processes; TCP, UDP, raw, unix, packet and netlink tables of all namespaces",
   attack: ["T1014"],
   limits: "Sockets that only the kernel itself holds have no open file, and are not counted.",
+  isUnsettled: isClosingFiles,
   run(context) {
     const { rows, problems } = context.facts.get(sockets);
     for (const problem of problems) context.unseen(problem);

@@ -2,6 +2,7 @@ import { isMissing, KvmsecError } from "../base/errors.ts";
 import { builtWithout } from "../linux/features.ts";
 import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
+import { ProcessorProgress } from "../linux/processor-progress.ts";
 import { applyAllowList, moduleBuildIds } from "./allow-list.ts";
 import type { AllowedFinding, AllowEntry } from "./allow-list.ts";
 import { Skipped } from "./check.ts";
@@ -45,6 +46,8 @@ const PAUSE = 10;
 const UNSETTLED_PAUSE = 40;
 /** How long in all one sweep waits for a guest that is in the middle of something, in milliseconds. */
 const PATIENCE = 2000;
+/** Of that, for processors that the host does not let run, be it that the guest is paused. */
+const STANDING_PATIENCE = 500;
 
 /** Runs checks over a guest, once each, and looks again at whatever seems wrong. */
 export function sweep(
@@ -57,7 +60,11 @@ export function sweep(
   const start = performance.now();
   kernel.refresh();
   const facts = new SweepFacts(kernel, host);
-  const patience = new Patience(kernel.memory.live ? PATIENCE : 0);
+  const { live } = kernel.memory;
+  const patience = {
+    busy: new Patience(live ? PATIENCE : 0),
+    standing: new Patience(live ? STANDING_PATIENCE : 0),
+  };
   const looks = checks.map((check) => lookUntilSure(kernel, check, facts, patience));
   const seen: Sweep = {
     startedAt,
@@ -88,21 +95,31 @@ class Patience {
   }
 }
 
+/** For what the guest itself is busy with, and for the host that does not let it run. */
+type Patiences = { readonly busy: Patience; readonly standing: Patience };
+
 /**
  * Keeps what every look finds; where nothing was found but not everything seen, looks again too: a
- * module that is just unloaded is gone at the next look. Each look reads the guest afresh.
+ * module that is just unloaded is gone at the next look. Each look reads the guest afresh, and
+ * between the first and the last of those that find something the guest has to have got on.
  */
-function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience: Patience): Look {
+function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience: Patiences): Look {
   const start = performance.now();
   let last = look(check, facts);
   let believed = last.findings;
   let agreeing = 1;
+  let progress: ProcessorProgress | undefined;
   for (let looks = 1; ; looks++) {
     const found = believed.length > 0;
-    const unsettled = found && check.isUnsettled?.(kernel) === true;
+    if (!found && (looks >= LOOKS || !isPartial(last))) break;
+    progress = found ? (progress ?? new ProcessorProgress(kernel)) : undefined;
     const agreed = found && agreeing >= LOOKS;
-    if (found ? agreed && !unsettled : looks >= LOOKS || !isPartial(last)) break;
-    const waited = patience.wait(unsettled ? UNSETTLED_PAUSE : PAUSE);
+    const unsettled = found && check.isUnsettled?.(kernel) === true;
+    const standing = agreed && !unsettled && progress?.moved() === false;
+    if (agreed && !unsettled && !standing) break;
+    const waited = standing
+      ? patience.standing.wait(PAUSE)
+      : patience.busy.wait(unsettled ? UNSETTLED_PAUSE : PAUSE);
     if (!waited && (agreed || !found)) break;
     kernel.refresh();
     last = look(check, new SweepFacts(kernel, facts.host));
