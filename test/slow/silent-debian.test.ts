@@ -111,7 +111,7 @@ async function silentWhile(
 }
 
 async function inBash(guest: Guest, commands: string): Promise<void> {
-  await guest.run(`bash -eu -o pipefail -c ${quote(commands)}`, { timeout: PATIENCE });
+  await guest.run(`bash -eu -c ${quote(commands)}`, { timeout: PATIENCE });
 }
 
 /** Somebody who comes after a reboot. */

@@ -28,12 +28,13 @@ END
       ip link add link bridge0 name bridge0.5 type vlan id 5; ip link add bond0 type bond; ip link add tap0 type dummy
       ip link add mac0 link bridge0 type macvlan mode bridge; ip link set mac0 up
       ip link add vx0 type vxlan id 7 dstport 4789 dev bridge0; ip link add wg0 type wireguard
-      wg genkey > /tmp/key; wg set wg0 private-key /tmp/key listen-port 5182; ip addr add 10.8.0.1/24 dev wg0; ip link set wg0 up
+      (umask 077; wg genkey > /tmp/key); wg set wg0 private-key /tmp/key listen-port 5182; ip addr add 10.8.0.1/24 dev wg0; ip link set wg0 up
       tc qdisc add dev bridge0 root fq_codel; tc qdisc add dev bridge0 clsact; tc filter add dev bridge0 ingress matchall action ok
       ip netns exec other nc -l -p 8000 > /dev/null & sleep 1
       until ping -c 1 -W 2 10.9.0.2 > /dev/null; do sleep 1; done
       echo hello | nc -N 10.9.0.2 8000
-      ip netns exec other nginx -g 'pid /tmp/other.pid;'; sleep 3; kill $(cat /tmp/other.pid)
+      ip netns exec other socat TCP-LISTEN:8001,fork EXEC:cat & server=$!
+      sleep 2; test "$(echo hello | socat -t 5 - TCP:10.9.0.2:8001)" = hello; kill $server
       for device in wg0 vx0 mac0 tap0 bond0 bridge0.5 bridge0 left; do ip link del $device; done
       ip netns del other; modprobe -r wireguard vxlan macvlan bonding || true`,
   },
