@@ -130,9 +130,9 @@ async function setUp(guest: Guest): Promise<void> {
   }
   await guest.run(
     `useradd -m -s /bin/bash alice; echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/alice
-    mkdir -p /root/.ssh /home/alice/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
-    ssh-keygen -A; cp /root/.ssh/id_ed25519.pub /home/alice/.ssh/authorized_keys
-    chown -R alice: /home/alice/.ssh; ip link set lo up`,
+    mkdir -p /root/.ssh ~alice/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
+    ssh-keygen -A; cp /root/.ssh/id_ed25519.pub ~alice/.ssh/authorized_keys
+    chown -R alice: ~alice/.ssh; ip link set lo up`,
     { timeout: PATIENCE },
   );
 }

@@ -91,8 +91,8 @@ test("on a host without a Debian archive the backports come from where mmdebstra
   const file = join(root.path, "etc/apt/sources.list");
   for (const folder of ["etc/apt", "tmp"]) mkdirSync(join(root.path, folder), { recursive: true });
   const lines = [
-    'deb [signed-by="/keys.gpg"] http://archive.example/debian bookworm main',
-    'deb [signed-by="/keys.gpg"] http://archive.example/debian bookworm-updates main',
+    'deb [signed-by="/keys.gpg"] http://archive.example/one bookworm main',
+    'deb [signed-by="/keys.gpg"] http://archive.example/one bookworm-updates main',
     "",
   ];
   writeFileSync(file, lines.join("\n"));
