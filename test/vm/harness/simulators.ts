@@ -96,6 +96,14 @@ export const simulators: readonly Simulator[] = [
     ["lines of /proc/net/tcp", "how=0", /tcp4_seq_ops.*shown \[hide_socket\]/],
     ["the opening of /proc/modules", "how=1", /modules_proc_ops.*opened \[hide_socket\]/],
   ]),
+  ...several("hide-socket", "hidden-socket", [
+    [
+      "a socket off the table that lists show",
+      `${SOCKET} how=2`,
+      /udp socket .*is not on the table udp\.hash/,
+    ],
+    ["a socket off all tables", `${SOCKET} how=3`, /udp socket .*hidden from the hash view/],
+  ]),
   ...several("syscall-slot", "syscall-table", [
     ["a slot of the table of system calls", "", /134 .*taken \[syscall_slot\]/],
   ]),
