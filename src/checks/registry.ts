@@ -4,6 +4,7 @@ import { changedFileCache } from "./changed-file-cache.ts";
 import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
 import { coveredProcesses } from "./covered-processes.ts";
+import { cryptoMiner } from "./crypto-miner.ts";
 import { disguisedProcess } from "./disguised-process.ts";
 import { forgedCredentials } from "./forged-credentials.ts";
 import { ftrace } from "./ftrace.ts";
@@ -37,6 +38,7 @@ import { promiscuous } from "./promiscuous.ts";
 import { preloadedLibraries } from "./preloaded-libraries.ts";
 import { ptraceAttachments } from "./ptrace-attachments.ts";
 import { registeredCallbacks } from "./registered-callbacks.ts";
+import { removedTraces } from "./removed-traces.ts";
 import { rootWithoutCause } from "./root-without-cause.ts";
 import { securityModules } from "./security-modules.ts";
 import { sharedCredentials } from "./shared-credentials.ts";
@@ -111,6 +113,8 @@ export const checks: readonly Check[] = [
   coveredProcesses,
   stoppedGuard,
   shellOnSocket,
+  removedTraces,
+  cryptoMiner,
   netfilter,
   packetHandlers,
   ttyOperations,

@@ -54,6 +54,35 @@ export const hiddenPlants: readonly ProcessPlant[] = [
     },
   },
   {
+    title: "a log that was deleted under its writer",
+    check: "removed-traces",
+    says: /"medium".*writes into \/var\/log\/auth\.log, which was deleted/,
+    plant: async ({ guest }) => {
+      const script = "mkdir -p /var/log; exec 3>/var/log/auth.log; rm /var/log/auth.log";
+      return (await stayAs(guest, `${script}; exec sleep 9999`)).end;
+    },
+  },
+  {
+    title: "a shell of root's that remembers nothing",
+    check: "removed-traces",
+    says: /"low".*history turned off \(HISTFILE=\/dev\/null\)/,
+    plant: async ({ guest }) =>
+      (await stayAs(guest, 'HISTFILE=/dev/null exec bash -c "sleep 9999; true"')).end,
+  },
+  {
+    title: "a miner, by the memory that it works on",
+    check: "crypto-miner",
+    says: /"medium".*memory of the size that RandomX/,
+    plant: async ({ guest, kernel }) => (await startIntruder(guest, kernel, "miner")).end,
+  },
+  {
+    title: "a miner, by whom it works for",
+    check: "crypto-miner",
+    says: /"medium".*works for a mining pool.*stratum\+tcp/,
+    plant: async ({ guest }) =>
+      (await stayAs(guest, 'exec bash -c "sleep 9999; true" -o stratum+tcp://127.0.0.1:3333')).end,
+  },
+  {
     title: "a daemon that keeps logs, held by a stop signal",
     check: "stopped-guard",
     says: /"high".*rsyslogd guards this system no more/,

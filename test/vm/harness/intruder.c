@@ -216,6 +216,15 @@ static void threads(void)
 	ready();
 }
 
+/* The size of memory that miners of RandomX coins work on; it is never touched. */
+static void miner(void)
+{
+	if (mmap(NULL, 2080UL << 20, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		must(-1, "mmap");
+	ready();
+}
+
 static const struct {
 	const char *name;
 	void (*become)(void);
@@ -235,6 +244,7 @@ static const struct {
 	{ "padded_name", padded_name },
 	{ "tracer", tracer },
 	{ "threads", threads },
+	{ "miner", miner },
 };
 
 int main(int argc, char **argv)

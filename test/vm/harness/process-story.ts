@@ -25,6 +25,8 @@ const IDS = new Set([
   "unlisted-process",
   "hidden-thread",
   "stopped-guard",
+  "removed-traces",
+  "crypto-miner",
 ]);
 
 /** Every tampering with user processes on one kernel: silent before, found twice, gone after. */
