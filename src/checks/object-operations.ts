@@ -25,7 +25,7 @@ export const objectOperations: Check = {
     "Each open file, and each inode and name in memory, leads to tables of functions of the kernel, of a module of the distribution, or of the module that has its file system.",
   reads: "open files of every process; s_inodes of every super block, with their dentries",
   attack: ["T1014", "T1564.001"],
-  shares: ["kernel data"],
+  shares: ["kernel data", "kernel rodata"],
   limits:
     "Devices, debugfs and anonymous inodes may have tables of any listed module. A table that is exchanged for another one of the kernel's is not told.",
   costly: true,

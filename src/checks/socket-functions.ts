@@ -16,6 +16,7 @@ export const socketFunctions: Check = {
     "The tables of functions of each socket, and what is called when its data arrive, its state changes or it is destroyed, are the kernel's or a distribution module's.",
   reads: "struct sock and struct socket of every socket; inet_connection_sock and udp_sock",
   attack: ["T1014", "T1205"],
+  shares: ["kernel data", "kernel rodata"],
   limits:
     "Who handles packets by protocol is for registered-callbacks. Congestion control and upper layer protocols of a connection are not followed.",
   run(context) {

@@ -25,6 +25,7 @@ export type Subject = {
 const SELDOM: Readonly<Record<string, number>> = { maps: 24, symbols: 200, syscalls: 24 };
 const SELDOM_CHECKED: Readonly<Record<string, number>> = {
   "kernel-pages": 50,
+  "object-operations": 50,
   "syscall-dispatch": 50,
 };
 
