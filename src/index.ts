@@ -14,7 +14,17 @@ export { WatchedGuest } from "./library/watched-guest.ts";
 export type { RowsOptions } from "./library/watched-guest.ts";
 export { KvmsecError } from "./base/errors.ts";
 export { loadTypeFile } from "./vm/type-file.ts";
-export { createVm, deleteVm, listVms, openVm, startVm, stopVm, vmState } from "./vm/guest-vm.ts";
+export {
+  createVm,
+  deleteVm,
+  dropPackets,
+  keepPackets,
+  listVms,
+  openVm,
+  startVm,
+  stopVm,
+  vmState,
+} from "./vm/guest-vm.ts";
 export { connectQmp } from "./qmp/connection.ts";
 export { listQemuProcesses } from "./vm/qemu-process.ts";
 export { watchability } from "./vm/watchability.ts";

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GuardEvent } from "../../src/events/event.ts";
 import { eventLogPath } from "../../src/events/event-log.ts";
 import { readLog } from "../../src/events/log-reader.ts";
+import { readTimeline } from "../../src/evidence/read-timeline.ts";
 import { verifyPackage } from "../../src/evidence/verify.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { kvmsec, refusal } from "./command-line.ts";
@@ -253,7 +254,15 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
         packages.map((name) => join(guard.evidence, name)),
         [data["folder"]],
       );
-      assert.deepEqual((await verifyPackage(String(data["folder"]))).faults, []);
+      const folder = String(data["folder"]);
+      assert.deepEqual((await verifyPackage(folder)).faults, []);
+      const told = (await readTimeline(folder))?.entries.map(({ kind, text }) => `${kind} ${text}`);
+      for (const entry of [/^finding new: /, /^decision rule /, /^reaction freeze: done$/]) {
+        assert.ok(
+          told?.some((line) => entry.test(line)),
+          `${entry}`,
+        );
+      }
       assert.equal(await runs(), false);
     },
   );

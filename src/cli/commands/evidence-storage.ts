@@ -49,7 +49,7 @@ async function change(
   const done = await changeStorage(openHome(), folder, action, { onStage: shown.step });
   shown.done();
   if (options.json === true) {
-    return writeDocument(io, "kvmsec.evidence-storage/1", { folder, action, ...done });
+    return writeDocument(io, `kvmsec.evidence-${action}/1`, { folder, ...done });
   }
   const { files, contentBytes, storedBytes } = done;
   const sizes = `${sizeText(contentBytes)}, packed ${sizeText(storedBytes)}`;
