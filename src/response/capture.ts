@@ -7,6 +7,7 @@ import { sealPackage } from "../evidence/manifest.ts";
 import type { Manifest } from "../evidence/manifest.ts";
 import { writeJson, writeViews } from "../evidence/observations.ts";
 import { TIMELINE } from "../evidence/read-timeline.ts";
+import type { Timeline } from "../evidence/timeline.ts";
 import { parseRegisters } from "../evidence/registers.ts";
 import { GuestClock } from "../linux/clock.ts";
 import { attach } from "../vm/guest.ts";
@@ -93,12 +94,13 @@ async function make(
   try {
     onStage("copying the guest");
     using copy = await GuestCopy.open(guest);
-    requireDisk(partial, copy.size + SPARE_ROOM, "capturing the guest");
+    const { vm } = guest;
+    const room = copy.size + (vm?.packets.bytes ?? 0) + SPARE_ROOM;
+    requireDisk(partial, room, "capturing the guest");
     using monitor = await monitorOf(guest);
     const facts = await captureFacts(guest, monitor);
     using core = new CoreFile(join(partial, "memory.elf"), copy.blocks);
     using packets = new PacketCopy();
-    const { vm } = guest;
     const openPackets = (): void => vm && packets.open(vmPaths(home, vm.name));
     const result = await copy.take(monitor, partial, core, job, openPackets);
     const packetFiles = packets.copyTo(partial);
@@ -115,8 +117,10 @@ async function make(
       result,
       making.inspect,
     );
-    const timeline = captureTimeline(home, guest, partial, result, times);
-    writeJson(join(partial, TIMELINE), timeline);
+    const untold = writeTimeline(
+      () => captureTimeline(home, guest, partial, result, times),
+      partial,
+    );
     onStage("hashing and signing");
     await job.step("seal");
     const { registers: _, ...cost } = result;
@@ -125,7 +129,7 @@ async function make(
       ...cost,
       packets: packetFiles,
       verdict,
-      incomplete,
+      incomplete: { ...incomplete, ...untold },
       job: job.id,
     });
     if (existsSync(place)) rmdirSync(place);
@@ -133,6 +137,16 @@ async function make(
     return { job: job.id, folder: place, manifest, pauseMs: result.pauseMs, verdict };
   } finally {
     rmSync(partial, { recursive: true, force: true });
+  }
+}
+
+/** Whatever is wrong with the host's records, the rest of the package must not be lost for it. */
+function writeTimeline(make: () => Timeline, folder: string): { timeline?: readonly string[] } {
+  try {
+    writeJson(join(folder, TIMELINE), make());
+    return {};
+  } catch (error) {
+    return { timeline: [error instanceof Error ? error.message : String(error)] };
   }
 }
 
