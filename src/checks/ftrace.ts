@@ -1,3 +1,4 @@
+import { ftraceCallbacks } from "../linux/ftrace-callbacks.ts";
 import { ftraceUsers } from "../linux/ftrace.ts";
 import type { FtraceOps } from "../linux/ftrace.ts";
 import type { Check, CheckContext } from "./check.ts";
@@ -9,7 +10,8 @@ export const ftrace: Check = {
   id: "ftrace",
   proves:
     "Each user of ftrace is called in a function of the kernel itself (tracers, perf, kprobes, livepatch, BPF) or of a module of the distribution, through a trampoline that ftrace made.",
-  reads: "ftrace_ops_list with callbacks, trampolines, direct calls and function probes",
+  reads:
+    "ftrace_ops_list with callbacks, trampolines, direct calls and function probes; fgraph_array, fprobe_table, direct_functions",
   attack: ["T1014"],
   limits:
     "Which functions a user traces is not judged; call sites that lead past this list are for kernel-text.",
@@ -21,6 +23,17 @@ export const ftrace: Check = {
     for (const user of ftraceUsers(kernel, (reason) => context.unseen(reason))) {
       looked++;
       checkUser(context, user);
+    }
+    for (const each of ftraceCallbacks(kernel, (reason) => context.unseen(reason))) {
+      looked++;
+      checkFunction(context, {
+        what: `The ${each.what}`,
+        subject: { holder: kernel.format(each.holder), what: each.what },
+        target: each.function,
+        slot: each.holder,
+        allowed: "distribution",
+        module: "high",
+      });
     }
     context.cover(looked);
   },

@@ -61,7 +61,52 @@ function ftraceTamperings(place: HookPlace): HookTampering[] {
       tamper: () => register(nobody),
       says: /callback of an ftrace user leads to memory of nobody/,
     },
+    ...(kernel.types.has("fgraph_ops", "entryfunc") ? [graphTampering(place)] : []),
+    directTampering(place),
   ];
+}
+
+/** A place among the graph tracer's users that is free: without a bit for it nobody is called. */
+function graphTampering(place: HookPlace): HookTampering {
+  const { kernel, editor, nobody } = place;
+  const user = scratch(place) + 0xc00;
+  const array = kernel.requireSymbol("fgraph_array");
+  return {
+    title: "a user of the graph tracer in memory of nobody",
+    check: "ftrace",
+    tamper: () =>
+      together(
+        editor.write(user, new Uint8Array(kernel.types.size("fgraph_ops"))),
+        editor.writePointer(user + kernel.offset("fgraph_ops", "entryfunc"), nobody),
+        editor.writePointer(array + 15 * 8, user),
+      ),
+    says: /entryfunc of a graph tracer's user leads to memory of nobody/,
+  };
+}
+
+/** A table of direct calls of its own, with one entry. */
+function directTampering(place: HookPlace): HookTampering {
+  const { kernel, editor, moduleFunction } = place;
+  const hash = scratch(place) + 0xe00;
+  const bucket = hash + kernel.types.size("ftrace_hash");
+  const entry = bucket + 16;
+  const inEntry = (member: string): GuestVirtual =>
+    entry + kernel.offset("ftrace_func_entry", member);
+  return {
+    title: "a function that is called in another's place",
+    check: "ftrace",
+    tamper: () =>
+      together(
+        makeForeign(place),
+        editor.write(hash, new Uint8Array(0x100)),
+        editor.writePointer(hash + kernel.offset("ftrace_hash", "buckets"), bucket),
+        editor.writePointer(bucket, entry),
+        editor.writePointer(inEntry("ip"), kernel.requireSymbol("tcp4_seq_show")),
+        editor.writePointer(inEntry("direct"), moduleFunction),
+        editor.writePointer(kernel.requireSymbol("direct_functions"), hash),
+      ),
+    says: /direct call at tcp4_seq_show leads to code of a module that is not/,
+  };
 }
 
 function probeTamperings(place: HookPlace): HookTampering[] {
