@@ -34,11 +34,16 @@ type Verdict = {
 /** TAINT_FORCED_MODULE, TAINT_OOT_MODULE, TAINT_UNSIGNED_MODULE (include/linux/panic.h), as letters. */
 const FOREIGN = /[FOE]/;
 
-/** Modules that are not the distribution's: from outside the kernel's tree, unsigned or forced. */
+/**
+ * Modules that are not the distribution's: from outside the kernel's tree, unsigned or forced. One
+ * whose signature did not hold is tainted for it (`sig_ok`, kernel/module/main.c): without the taint
+ * somebody took it away.
+ */
 export const foreignModules = fact(({ kernel }) => {
   const foreign = new Set<GuestVirtual>();
+  const isSigned = kernel.readerOf("module", "sig_ok") ?? (() => 1);
   for (const { module, taints } of new Modules(kernel).all(kernel.budget())) {
-    if (FOREIGN.test(taints)) foreign.add(module);
+    if (FOREIGN.test(taints) || isSigned(module) === 0) foreign.add(module);
   }
   return foreign;
 });

@@ -4,7 +4,8 @@ import { ProcEntries } from "../linux/proc-entry.ts";
 import type { ProcPointer } from "../linux/proc-entry.ts";
 import { superBlockTables } from "../linux/super-block-operations.ts";
 import type { Check, CheckContext } from "./check.ts";
-import { checkFunction, tellOwnerProblems } from "./function-target.ts";
+import { codeOwners } from "./code-owners.ts";
+import { checkFunction, foreignModules, tellOwnerProblems } from "./function-target.ts";
 import { checkNamedTables } from "./named-tables.ts";
 import { OperationsChecker } from "./operations.ts";
 
@@ -20,6 +21,18 @@ const KNOWN: ReadonlyMap<string, string> = new Map([
   ["/proc/net/unix", "unix_seq_ops"],
   ["/proc/net/packet", "packet_seq_ops"],
 ]);
+
+/** What the kernel calls the functions and tables of an entry of /proc. */
+const ENTRY_NAMES = [
+  "NAME_proc_show",
+  "NAME_proc_ops",
+  "NAME_seq_ops",
+  "NAME_seq_show",
+  "NAME_op",
+  "proc_NAME_operations",
+  "proc_NAME_ops",
+  "show_NAME",
+];
 
 /** Files, folders and file systems lead to the tables of functions of whoever owns them. */
 export const operationsTables: Check = {
@@ -67,13 +80,14 @@ function* procPointers(context: CheckContext): Generator<ProcPointer> {
 function checkProc(context: CheckContext, checker: OperationsChecker, pointer: ProcPointer): void {
   const { path, role, slot, value } = pointer;
   const subject = { path, role };
+  const isKernels = isKernelEntry(context, path);
   if (role === "show") {
     checkFunction(context, {
       what: `The show function of ${path}`,
       subject,
       target: value,
       slot,
-      allowed: "listed",
+      allowed: isKernels ? "distribution" : "listed",
     });
     return;
   }
@@ -90,5 +104,19 @@ function checkProc(context: CheckContext, checker: OperationsChecker, pointer: P
     slot,
     subject,
     ...(expected === undefined ? {} : { expected }),
+    stranger: isKernels && isForeign(context, value),
   });
+}
+
+/** An entry that the kernel has functions or a table for, by their names: no other module makes it. */
+function isKernelEntry({ kernel }: CheckContext, path: string): boolean {
+  if (KNOWN.has(path)) return true;
+  const name = /^\/proc\/(?:net\/)?([\w-]+)$/.exec(path)?.[1]?.replaceAll("-", "_");
+  if (name === undefined) return false;
+  return ENTRY_NAMES.some((form) => !Number.isNaN(kernel.symbol(form.replace("NAME", name))));
+}
+
+function isForeign({ facts }: CheckContext, table: GuestVirtual): boolean {
+  const home = facts.get(codeOwners).moduleAt(table)?.module ?? 0;
+  return facts.get(foreignModules).has(home);
 }

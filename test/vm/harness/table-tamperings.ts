@@ -65,6 +65,16 @@ function fileTamperings(place: HookPlace): HookTampering[] {
       says: /proc ops of \/proc\/modules lie where no table/,
     },
     {
+      title: "a file of /proc that a module from elsewhere shows",
+      check: "operations-tables",
+      tamper: () =>
+        together(
+          makeForeign(place),
+          editor.writePointer(procSlot(place, "/proc/uptime", "show"), moduleFunction),
+        ),
+      says: /show function of \/proc\/uptime leads to code of a module that is not/,
+    },
+    {
       title: "a folder's table in memory of nobody",
       check: "operations-tables",
       tamper: () => editor.writePointer(system.slot, nobody),
