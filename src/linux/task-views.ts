@@ -16,8 +16,6 @@ export type ThreadView = "list of its process" | "pid table" | "control groups";
 
 /** CSS_SET_HASH_BITS is 7 (kernel/cgroup/cgroup.c). */
 const CSS_SET_BUCKETS = 128;
-/** Depth of the process tree that is followed. */
-const MAX_GENERATIONS = 4096;
 
 /** The leaders of all processes, by each view that this kernel has. */
 export function taskViews(kernel: Kernel, problem: Problem): ReadonlyMap<TaskView, ObjectView> {
@@ -81,22 +79,25 @@ function cgroupTasks(kernel: Kernel, problem: Problem): Set<GuestVirtual> {
     }
   };
   for (let bucket = 0; bucket < CSS_SET_BUCKETS; bucket++) {
-    for (const set of hlistEntries(kernel, table + bucket * 8, link, budget)) add(set);
+    for (const set of hlistEntries(kernel, table + bucket * 8, link, budget, problem)) add(set);
   }
   return members;
 }
 
-/** From `init_task` down through `children`; a thread's children belong to its process. */
+/**
+ * From `init_task` down through `children`; a thread's children belong to its process. However deep
+ * the tree is, it is followed to its end: each generation has at least one new process.
+ */
 function descendants(kernel: Kernel, tasks: Tasks, problem: Problem): Set<GuestVirtual> {
   const children = kernel.offset("task_struct", "children");
   const sibling = kernel.offset("task_struct", "sibling");
   const budget = kernel.budget();
   const leaders = new Set<GuestVirtual>();
   let generation: GuestVirtual[] = [kernel.requireSymbol("init_task")];
-  for (let depth = 0; generation.length > 0 && depth < MAX_GENERATIONS; depth++) {
+  while (generation.length > 0) {
     const next: GuestVirtual[] = [];
     for (const parent of generation) {
-      for (const thread of threadsOf(tasks, parent, kernel)) {
+      for (const thread of threadsOf(tasks, parent, problem)) {
         for (const child of listEntries(kernel, thread + children, sibling, budget, problem)) {
           if (!leaders.has(child)) next.push(child);
           leaders.add(child);
@@ -108,8 +109,8 @@ function descendants(kernel: Kernel, tasks: Tasks, problem: Problem): Set<GuestV
   return leaders;
 }
 
-function threadsOf(tasks: Tasks, leader: GuestVirtual, kernel: Kernel): Iterable<GuestVirtual> {
-  const threads = [...tasks.threads(leader, kernel.budget())];
+function threadsOf(tasks: Tasks, leader: GuestVirtual, problem: Problem): GuestVirtual[] {
+  const threads = tasks.threads(leader, tasks.kernel.budget(), problem);
   // swapper's own thread list holds nobody.
   return threads.includes(leader) ? threads : [leader, ...threads];
 }
