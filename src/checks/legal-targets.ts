@@ -16,7 +16,8 @@ export const legalTargets = fact(
   (facts): { targets: LegalTargets; problems: readonly string[] } => {
     const owners = facts.get(codeOwners);
     const problems: string[] = [];
-    const users = ftraceUsers(facts.kernel, (reason) => problems.push(reason));
+    const problem = (reason: string): number => problems.push(reason);
+    const users = ftraceUsers(facts.kernel, problem);
     const handlers = new Set(Array.from(users, (user) => user.function));
     const targets: LegalTargets = {
       // Whose the handlers are is the check ftrace's to judge.
@@ -38,7 +39,7 @@ export const legalTargets = fact(
       symbol: (name) => symbolOf(owners, name),
       generation: generationOf(owners, handlers),
       probes: {
-        at: new Map(Array.from(kprobes(facts.kernel), (probe) => [probe.address, probe])),
+        at: new Map(Array.from(kprobes(facts.kernel, problem), (probe) => [probe.address, probe])),
         isProbeCode: (target) => owners.ownerOf(target)?.kind === "kprobe",
       },
       isBeingPatched: () =>

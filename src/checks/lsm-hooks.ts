@@ -19,7 +19,12 @@ export const lsmHooks: Check = {
     if (context.without("security")) return;
     const called = new Set<number>();
     let looked = 0;
-    for (const { hook, entry, target } of hooksOf(kernel)) {
+    let whole = true;
+    const problem = (reason: string): void => {
+      whole = false;
+      context.unseen(reason);
+    };
+    for (const { hook, entry, target } of hooksOf(kernel, problem)) {
       called.add(entry);
       looked++;
       // Security modules are part of the image: no loadable module may register hooks.
@@ -32,7 +37,8 @@ export const lsmHooks: Check = {
       });
     }
     if (looked === 0) context.unseen("no security hook was found, and every kernel has some");
-    for (const { name, missing } of hookArrays(kernel, called)) {
+    // Of lists that were not read to their end nothing is missing.
+    for (const { name, missing } of whole ? hookArrays(kernel, called) : []) {
       for (const entry of missing) {
         const target = kernel.addressReader("security_hook_list", "hook")(entry);
         const place = facts.get(codeOwners).describe(target);

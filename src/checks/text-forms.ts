@@ -14,7 +14,7 @@ import type { Module } from "../linux/module.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import { describeTarget, disassembly } from "./code-report.ts";
-import { kprobeSites } from "./kprobe-sites.ts";
+import { tellOwnerProblems } from "./function-target.ts";
 import { legalTargets } from "./legal-targets.ts";
 import { moduleSources } from "./module-text.ts";
 
@@ -37,6 +37,7 @@ export const textForms: Check = {
     "Weaker than a comparison: an instruction exchanged for another of the same form, or a branch to the start of another function of the kernel, is not seen. Where both have files there is nothing left to look at.",
   run(context) {
     const { kernel, facts } = context;
+    tellOwnerProblems(context);
     const missing = [...facts.get(moduleSources)].filter(([, source]) => "missing" in source);
     if (facts.host.text !== undefined && missing.length === 0) return context.cover(0);
     const looked = regions.get(kernel) ?? new Regions(kernel);
@@ -165,7 +166,7 @@ function lookAt(context: CheckContext, looked: Regions, { forms, functions }: Re
   const { facts } = context;
   const { targets, problems } = facts.get(legalTargets);
   for (const problem of problems) context.unseen(problem);
-  const probes = facts.get(kprobeSites);
+  const probes = new Set(targets.probes.at.keys());
   const scene = {
     owners: facts.get(codeOwners),
     kernel: looked.kernelFunctions,

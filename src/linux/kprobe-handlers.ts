@@ -27,7 +27,7 @@ export function* kprobeHandlers(
   const aggregate = kernel.symbol("aggr_pre_handler");
   const members = kernel.readerOf("kprobe", "list");
   const budget = kernel.budget();
-  for (const { probe, address, preHandler } of kprobes(kernel)) {
+  for (const { probe, address, preHandler } of kprobes(kernel, problem)) {
     yield* handlersAt(kernel, probe, address);
     if (preHandler !== aggregate || members === undefined) continue;
     const link = kernel.offset("kprobe", "list");

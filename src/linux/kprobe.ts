@@ -21,8 +21,11 @@ export type Kprobe = {
   readonly copied: Uint8Array | undefined;
 };
 
-/** Every probe in `kprobe_table`; none where the kernel has no kprobes. */
-export function* kprobes(kernel: Kernel): Generator<Kprobe> {
+/**
+ * Every probe in `kprobe_table`; none where the kernel has no kprobes. `problem` is told where the
+ * table could not be read to its end.
+ */
+export function* kprobes(kernel: Kernel, problem: (reason: string) => void): Generator<Kprobe> {
   const table = kernel.symbol("kprobe_table");
   if (table !== table || !kernel.types.has("kprobe", "hlist")) return;
   const link = kernel.offset("kprobe", "hlist");
@@ -34,7 +37,7 @@ export function* kprobes(kernel: Kernel): Generator<Kprobe> {
   const copied = copiedBytes(kernel);
   const budget = kernel.budget();
   for (let bucket = 0; bucket < TABLE_SIZE; bucket++) {
-    for (const probe of hlistEntries(kernel, table + bucket * 8, link, budget)) {
+    for (const probe of hlistEntries(kernel, table + bucket * 8, link, budget, problem)) {
       yield {
         probe,
         address: address(probe),

@@ -2,6 +2,8 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import { hlistEntries } from "./list.ts";
 
+type Problem = (reason: string) => void;
+
 /** A function that decides about access, at one hook of a Linux security module. */
 export type LsmHook = {
   /** As in include/linux/lsm_hook_defs.h: `file_open`. */
@@ -16,22 +18,23 @@ const ARRAYS = /^(?!security_)\w+_hooks(\.\w+)*$/;
 
 /**
  * Every security hook that is called: lists in `security_hook_heads`, since 6.12 a table of static
- * calls (`static_calls_table`, 417c5643cd67), both in security/security.c.
+ * calls (`static_calls_table`, 417c5643cd67), both in security/security.c. `problem` is told where a
+ * list could not be read to its end.
  */
-export function* lsmHooks(kernel: Kernel): Generator<LsmHook> {
+export function* lsmHooks(kernel: Kernel, problem: Problem): Generator<LsmHook> {
   const table = kernel.symbol("static_calls_table");
   if (table === table && kernel.types.has("lsm_static_call", "hl"))
     yield* staticCalls(kernel, table);
-  else yield* listed(kernel, kernel.requireSymbol("security_hook_heads"));
+  else yield* listed(kernel, kernel.requireSymbol("security_hook_heads"), problem);
 }
 
-function* listed(kernel: Kernel, heads: GuestVirtual): Generator<LsmHook> {
+function* listed(kernel: Kernel, heads: GuestVirtual, problem: Problem): Generator<LsmHook> {
   const hook = kernel.addressReader("security_hook_list", "hook");
   const link = kernel.offset("security_hook_list", "list");
   const { source } = kernel.types;
   for (const { name, bitOffset } of source.members(kernel.types.struct("security_hook_heads"))) {
     const head = heads + bitOffset / 8;
-    for (const entry of hlistEntries(kernel, head, link, kernel.budget())) {
+    for (const entry of hlistEntries(kernel, head, link, kernel.budget(), problem)) {
       yield { hook: name, entry, target: hook(entry) };
     }
   }

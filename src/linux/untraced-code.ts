@@ -31,7 +31,12 @@ export function untracedCode(
 ): Uint8Array {
   const { kernel } = owners;
   const code = Uint8Array.from(seen);
-  const at = new Map(Array.from(kprobes(kernel), (probe) => [probe.address, probe]));
+  const at = new Map(
+    Array.from(
+      kprobes(kernel, () => {}),
+      (probe) => [probe.address, probe],
+    ),
+  );
   const isProbeCode = (target: GuestVirtual): boolean => owners.ownerOf(target)?.kind === "kprobe";
   removeProbes(code, address, { at, isProbeCode });
   if (code.length < LANDING_LENGTH + CALL_LENGTH) return code;
