@@ -6,6 +6,8 @@ import { bpfDescriptors } from "../linux/bpf-holders.ts";
 import type { BpfDescriptor } from "../linux/bpf-holders.ts";
 import { BpfPrograms, usedMaps } from "../linux/bpf-program.ts";
 import { listSnapshot } from "../linux/list-snapshot.ts";
+import { objectView } from "../linux/object-views.ts";
+import type { ObjectView } from "../linux/object-views.ts";
 import { XArrays } from "../linux/xarray.ts";
 import type { Check, CheckContext } from "./check.ts";
 import type { Confidence, Severity } from "./finding.ts";
@@ -59,7 +61,7 @@ export const bpf: Check = {
     const programs = listed(context, "prog_idr");
     const look = { decoder: new BpfPrograms(kernel), budget: kernel.budget() };
     const hidden = reportHidden(context, "program", seen, programs);
-    for (const program of programs.union(hidden)) {
+    for (const program of programs.members.union(hidden)) {
       checkCalls(context, look, program, seen.program.get(program)?.pids);
       for (const map of usedMaps(kernel, program)) {
         sighting(seen.map, map).places.add(`program ${look.decoder.id(program)}`);
@@ -68,7 +70,7 @@ export const bpf: Check = {
     const maps = reportHidden(context, "map", seen, listed(context, "map_idr"));
     const links = reportHidden(context, "link", seen, listed(context, "link_idr"));
     // The three lists were looked at too: many guests have no program.
-    context.cover(3 + programs.size + hidden.size + maps.size + links.size);
+    context.cover(3 + programs.members.size + hidden.size + maps.size + links.size);
   },
 };
 
@@ -90,7 +92,7 @@ function sightings(context: CheckContext): Sightings {
   for (const { kind, object, pid } of bpfDescriptors(kernel, budget, problem)) {
     sighting(seen[kind], object).pids.add(pid);
   }
-  const maps = [...listed(context, "map_idr"), ...seen.map.keys()];
+  const maps = [...listed(context, "map_idr").members, ...seen.map.keys()];
   for (const { place, program } of bpfAttachments(kernel, maps, budget, problem)) {
     sighting(seen.program, program).places.add(place);
   }
@@ -102,14 +104,16 @@ function sightings(context: CheckContext): Sightings {
   return seen;
 }
 
-function listed(context: CheckContext, symbol: string): Set<GuestVirtual> {
+/** What the kernel numbers. Links it does since 5.8: where it does not, none can be missing. */
+function listed(context: CheckContext, symbol: string): ObjectView {
   const { kernel } = context;
   const idr = kernel.symbol(symbol);
+  if (idr !== idr) return { members: new Set(), whole: false };
   const problem = (reason: string): void => context.unseen(reason);
-  // Links have numbers since 5.8.
-  if (idr !== idr) return new Set();
-  const entries = new XArrays(kernel).idrEntries(idr, kernel.budget(), problem);
-  return new Set(Array.from(entries, ({ pointer }) => pointer));
+  return objectView((fault) => {
+    const entries = new XArrays(kernel).idrEntries(idr, kernel.budget(), fault);
+    return Array.from(entries, ({ pointer }) => pointer);
+  }, problem);
 }
 
 function* withCode(context: CheckContext): Generator<GuestVirtual> {
@@ -127,12 +131,12 @@ function reportHidden(
   context: CheckContext,
   kind: Kind,
   seen: Sightings,
-  known: ReadonlySet<GuestVirtual>,
+  { members, whole }: ObjectView,
 ): Set<GuestVirtual> {
   const hidden = new Set<GuestVirtual>();
+  if (!whole) return hidden;
   for (const [object, { places, pids }] of seen[kind]) {
-    // Where the kernel numbers no links, none can be missing.
-    if (known.has(object) || (kind === "link" && known.size === 0)) continue;
+    if (members.has(object)) continue;
     hidden.add(object);
     const at = context.kernel.format(object);
     const { text, ...details } = describe(context, kind, object);
