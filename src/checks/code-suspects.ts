@@ -107,7 +107,9 @@ export class SuspectFinder {
     }
     const threads =
       process.threads > 1
-        ? this.#tasks.threads(process.task, this.#context.kernel.budget())
+        ? this.#tasks.threads(process.task, this.#context.kernel.budget(), (reason) =>
+            this.#context.unseen(reason),
+          )
         : [process.task];
     return {
       memory,

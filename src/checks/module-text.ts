@@ -9,6 +9,7 @@ import type { Module } from "../linux/module.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import { reportCode } from "./code-report.ts";
+import { tellOwnerProblems } from "./function-target.ts";
 import { legalTargets } from "./legal-targets.ts";
 import { fact } from "./sweep-facts.ts";
 
@@ -27,6 +28,7 @@ export const moduleText: Check = {
     "Needs each module's file; what has none is looked at by text-forms. It says that the code is the file's, not that the file is the distribution's. Data and what is read-only only after initialisation are left to other checks.",
   run(context) {
     if (context.without("modules")) return;
+    tellOwnerProblems(context);
     const sources = context.facts.get(moduleSources);
     const missing: string[] = [];
     for (const [module, source] of sources) {

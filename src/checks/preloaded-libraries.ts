@@ -16,7 +16,7 @@ const TEMPORARY = /^\/(tmp|var\/tmp|dev|run\/lock|var\/lock|proc)(\/|$)/;
 /** Folders of the system's have no hidden ones for libraries; people's and services' homes do. */
 const HIDDEN = /^\/(usr|lib\w*|s?bin|etc|boot)\/(.*\/)?\.[^/.]/;
 const PRELOAD_FILE = ["etc", "ld.so.preload"];
-const MOST_FILES = 256;
+const MOST_ROOTS = 256;
 /** A variable may be as long as the whole environment. */
 const LONGEST_SHOWN = 512;
 /** What unpacks its libraries there by design: AppImage, PyInstaller. */
@@ -37,10 +37,11 @@ export const preloadedLibraries: Check = {
     for (const problem of problems) context.unseen(problem);
     const memory = new UserMemory(context.kernel);
     for (const row of rows) {
-      checkEnvironment(context, row, memory.environment(row.mm) ?? []);
+      const environment = memory.environment(row.mm);
+      context.cover(environment === undefined ? 0 : 1, 1);
+      checkEnvironment(context, row, environment ?? []);
       checkMappings(context, row);
     }
-    context.cover(rows.length);
     checkPreloadFile(context);
   },
 };
@@ -133,7 +134,9 @@ function rootsOf(context: CheckContext): ReadonlySet<GuestVirtual> {
   const roots = new Set<GuestVirtual>();
   for (const { process } of context.facts.get(executableMemory).rows) {
     const at = root(fs(process.task));
-    if (at < 0 && roots.size < MOST_FILES) roots.add(at);
+    if (at < 0) roots.add(at);
   }
-  return roots;
+  if (roots.size <= MOST_ROOTS) return roots;
+  context.unseen(`of ${roots.size} root directories ${MOST_ROOTS} were looked at`);
+  return new Set([...roots].slice(0, MOST_ROOTS));
 }

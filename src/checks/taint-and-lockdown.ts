@@ -70,7 +70,9 @@ function checkTaints(context: CheckContext): void {
   if (taints === undefined) return context.unseen("tainted_mask cannot be read");
   context.cover(1);
   const carried = new Set<string>();
-  for (const { name, taints: own, state } of new Modules(kernel).all(kernel.budget())) {
+  const problem = (reason: string): void => context.unseen(reason);
+  const modules = new Modules(kernel).all(kernel.budget(), problem);
+  for (const { name, taints: own, state } of modules) {
     for (const letter of own) {
       carried.add(letter);
       // A module that is being loaded may be a step ahead of the kernel.

@@ -34,6 +34,7 @@ export const unlistedProcess: Check = {
     for (const task of slabs.places(cache, budget, (reason) => context.unseen(reason))) {
       if (living.is(task)) found.set(task, "memory");
     }
+    if (found.size === 0) context.unseen("no task was found where tasks lie, and init is one");
     if (budget.exhausted) context.unseen("there are more tasks than are looked at");
     for (const task of runningTasks(kernel, (reason) => context.unseen(reason))) {
       const leader = living.tasks.groupLeader(task);

@@ -47,7 +47,7 @@ export class MountNamespaces {
    */
   all(budget: Budget, problem: Problem): MountNamespace[] {
     const pids = this.#ofTasks(budget, problem);
-    const found = new Set([...pids.keys(), ...this.#ofFilesystems(budget)]);
+    const found = new Set([...pids.keys(), ...this.#ofFilesystems(budget, problem)]);
     return [...found]
       .filter((namespace) => this.#isOne(namespace))
       .map((address) => ({ address, inum: this.#inum(address), pid: pids.get(address) }))
@@ -98,11 +98,12 @@ export class MountNamespaces {
     return pids;
   }
 
-  *#ofFilesystems(budget: Budget): Generator<GuestVirtual> {
+  *#ofFilesystems(budget: Budget, problem: Problem): Generator<GuestVirtual> {
     const kernel = this.#kernel;
     const head = kernel.symbol("super_blocks");
     if (head !== head) return;
-    for (const block of listEntries(kernel, head, kernel.offset("super_block", "s_list"), budget)) {
+    const link = kernel.offset("super_block", "s_list");
+    for (const block of listSnapshot(kernel, head, link, budget, problem)) {
       for (const mount of this.#ofSuperBlock(block, budget)) {
         const namespace = this.#mountNamespace(mount);
         if (namespace < FIRST_ERROR) yield namespace;

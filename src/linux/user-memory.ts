@@ -77,7 +77,8 @@ export class UserMemory {
   environment(mm: GuestVirtual): string[] | undefined {
     const start = this.#ends.envStart(mm);
     const length = Math.min(this.#ends.envEnd(mm) - start, MAX_ARGUMENTS);
-    if (!(start > 0 && length > 0)) return undefined;
+    if (!(start > 0 && length >= 0)) return undefined;
+    if (length === 0) return [];
     const raw = this.#read(this.space(mm), start, length);
     return raw === undefined ? undefined : split(raw);
   }
