@@ -13,7 +13,8 @@ export type KnownKernel = {
 
 /**
  * Keeps decoded symbols by build id, so that the second look at a kernel, in whichever guest,
- * neither searches nor decodes. What comes out is verified against the guest before it is used.
+ * neither searches nor decodes. What comes out is used only where the guest's memory holds the very
+ * table that it was decoded from (see symbol-proof.ts).
  */
 export interface SymbolCache {
   known(): readonly KnownKernel[];

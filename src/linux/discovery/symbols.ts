@@ -2,7 +2,6 @@ import type { GuestVirtual } from "../../base/address.ts";
 import { KvmsecError } from "../../base/errors.ts";
 import { findKallsyms } from "../../formats/kallsyms.ts";
 import type { KallsymsCandidate } from "../../formats/kallsyms.ts";
-import { deserializeSymbols, serializeSymbols } from "../../formats/symbol-cache.ts";
 import { SymbolTable } from "../../formats/symbol-table.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { buildIdNotes } from "./identity.ts";
@@ -10,13 +9,12 @@ import type { BuildIdNote } from "./identity.ts";
 import type { KernelImage } from "./kernel-image.ts";
 import type { KnownImage } from "./known-kernels.ts";
 import type { SymbolCache } from "./symbol-cache.ts";
+import { packSymbols, unpackSymbols } from "./symbol-proof.ts";
+import type { ReadImage } from "./symbol-proof.ts";
 
 const BANNER = Buffer.from("Linux version ");
 
 export type LoadedSymbols = { readonly symbols: SymbolTable; readonly buildId: string | undefined };
-
-/** Some bytes of an image, counted from its start; undefined where any is missing. */
-type ReadImage = (offset: number, length: number) => Uint8Array | undefined;
 
 /** Symbols of an image that was decoded before; undefined where they do not fit it after all. */
 export function knownSymbols(
@@ -25,9 +23,10 @@ export function knownSymbols(
   cache: SymbolCache,
 ): LoadedSymbols | undefined {
   const stored = cache.load(kernel);
-  const symbols = stored === undefined ? undefined : deserializeSymbols(stored);
+  const read: ReadImage = (offset, length) =>
+    offset + length <= image.size ? memory.bytes(image.physical + offset, length) : undefined;
+  const symbols = stored === undefined ? undefined : unpackSymbols(stored, read);
   const slid = symbols === undefined ? undefined : slide(symbols, image.virtual);
-  const read: ReadImage = (offset, length) => memory.bytes(image.physical + offset, length);
   if (slid === undefined || !fits(read, image, slid)) return undefined;
   return { symbols: slid, buildId: kernel.buildId };
 }
@@ -44,7 +43,8 @@ export function decodeSymbols(
   if (!found.ok) throw notFound(found.reason);
   // A second consistent table is somebody's forgery: it has to name this image's landmarks, and the
   // kernel's own lies in its constant data, which no one can write to.
-  const read: ReadImage = (offset, length) => bytes.subarray(offset, offset + length);
+  const read: ReadImage = (offset, length) =>
+    offset + length <= bytes.length ? bytes.subarray(offset, offset + length) : undefined;
   const fitting = found.candidates.filter(({ table }) => fits(read, image, table));
   const own = fitting.length > 1 ? fitting.filter((each) => liesInRodata(each, image)) : fitting;
   if (own.length !== 1) {
@@ -58,7 +58,8 @@ export function decodeSymbols(
     buildIdOffset: note.address - image.virtual,
     level3Offset: image.level3 - image.physical,
   };
-  cache?.store(known, serializeSymbols(symbols));
+  const packed = cache === undefined ? undefined : packSymbols(own[0], read);
+  if (packed !== undefined) cache?.store(known, packed);
   return { symbols, buildId: note.id };
 }
 
