@@ -33,16 +33,16 @@ export class GuestClock {
 
 /** Boot = offs_real − offs_boot: both are distances from the monotonic clock. */
 function bootTime(kernel: Kernel, timekeeper: number): number {
-  const real = kernel.reader("timekeeper", "offs_real")(timekeeper);
-  const boot = kernel.reader("timekeeper", "offs_boot")(timekeeper);
+  const real = kernel.readerOrFault("timekeeper", "offs_real")(timekeeper);
+  const boot = kernel.readerOrFault("timekeeper", "offs_boot")(timekeeper);
   return (real - boot) / NANOSECONDS;
 }
 
 /** tk_xtime() of kernel/time/timekeeping.c: nanoseconds are kept shifted. */
 function written(kernel: Kernel, timekeeper: number): number {
-  const seconds = kernel.reader("timekeeper", "xtime_sec")(timekeeper);
-  const shifted = kernel.reader("timekeeper", "tkr_mono.xtime_nsec")(timekeeper);
-  const shift = kernel.reader("timekeeper", "tkr_mono.shift")(timekeeper);
+  const seconds = kernel.readerOrFault("timekeeper", "xtime_sec")(timekeeper);
+  const shifted = kernel.readerOrFault("timekeeper", "tkr_mono.xtime_nsec")(timekeeper);
+  const shift = kernel.readerOrFault("timekeeper", "tkr_mono.shift")(timekeeper);
   return shift < 64 ? seconds * 1000 + shifted / 2 ** shift / NANOSECONDS : FAULT;
 }
 

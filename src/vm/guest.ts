@@ -72,13 +72,24 @@ export async function attach(text: string, options: AttachOptions = {}): Promise
       ...(options.noCache === true ? {} : { cache: new FileSymbolCache() }),
       ...(options.types === undefined ? {} : { types: options.types }),
     };
-    const kernel = openKernel(memory, known);
-    if (kernel.warnings.length === 0) return new Guest(target, memory, kernel);
+    const kernel = openAlone(memory, known);
+    if (kernel !== undefined) return new Guest(target, memory, kernel);
     const { readProcessorRoots } = await import("./processors.ts");
     const processorRoots = await readProcessorRoots({ target, memory });
     return new Guest(target, memory, openKernel(memory, { ...known, processorRoots }));
   } catch (error) {
     memory[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The kernel, where there is no doubt which it is. */
+function openAlone(memory: PhysicalMemory, options: OpenKernelOptions): Kernel | undefined {
+  try {
+    const kernel = openKernel(memory, options);
+    return kernel.warnings.length === 0 ? kernel : undefined;
+  } catch (error) {
+    if (error instanceof KvmsecError && error.code === "KVMSEC_KERNELS_TOO_MANY") return undefined;
     throw error;
   }
 }

@@ -95,4 +95,15 @@ test("a kernel that is known from its last boot", async (t) => {
     assert.equal(cache.stored, 1, "nothing was decoded anew");
     await assertSymbols(guest, symbols);
   });
+  await t.test(
+    "one whose clock stands may be left over from before a boot: all is searched",
+    async () => {
+      await guest.run("date -s '2001-02-03 04:05:06'");
+      const { image } = await look();
+      assert.equal(cache.stored, 2);
+      await guest.run(`date -s @${Math.floor(Date.now() / 1000)}`);
+      assert.deepEqual((await look()).image, image);
+      assert.equal(cache.stored, 2);
+    },
+  );
 });

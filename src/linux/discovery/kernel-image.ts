@@ -11,6 +11,8 @@ const MIB_2 = 0x20_0000;
 const PRESENT = 0x1;
 const LARGE = 0x80;
 const ENTRIES = 512;
+/** KERNEL_IMAGE_SIZE without KASLR (arch/x86/include/asm/page_64_types.h); real ones have 30 to 80 MiB. */
+const MAX_IMAGE_SIZE = 2 ** 29;
 
 /** A kernel image as its own page tables map it: physically contiguous from a 2-MiB boundary. */
 export type KernelImage = {
@@ -24,22 +26,25 @@ export type KernelImage = {
   readonly level3: GuestPhysical;
 };
 
+/** What a search found, and how many bytes of memory it could not look at. */
+export type FoundImages = { readonly images: readonly KernelImage[]; readonly unread: number };
+
 /**
  * Finds kernel images by `level3_kernel_pgt` (arch/x86/kernel/head_64.S): a page of 510 empty
  * entries and two tables, the first of which maps, in 2-MiB steps, an image in which both tables
  * lie themselves. Nothing else is needed: no register, no symbol, no boot-time hint.
  */
-export function findKernelImages(memory: PhysicalMemory): KernelImage[] {
-  const found: KernelImage[] = [];
-  scanRanges(memory, (chunk, start) => {
+export function findKernelImages(memory: PhysicalMemory): FoundImages {
+  const images: KernelImage[] = [];
+  const unread = scanRanges(memory, (chunk, start) => {
     const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.byteLength >>> 2);
     for (let page = 0; page + 1024 <= words.length; page += 1024) {
       if (!looksLikeLevel3(words, page)) continue;
       const image = imageAt(memory, start + page * 4);
-      if (image !== undefined) found.push(image);
+      if (image !== undefined) images.push(image);
     }
   });
-  return found;
+  return { images, unread };
 }
 
 /** The image whose `level3_kernel_pgt` lies at `level3`, or undefined. */
@@ -52,7 +57,8 @@ export function imageAt(memory: PhysicalMemory, level3: GuestPhysical): KernelIm
   const table = memory.bytes(level2, PAGE_SIZE);
   if (table === undefined) return undefined;
   const image = mappedImage(memory, new Uint32Array(table.buffer, table.byteOffset, 1024), level3);
-  return image !== undefined && holds(image, level3) && holds(image, level2) ? image : undefined;
+  if (image === undefined || image.size > MAX_IMAGE_SIZE) return undefined;
+  return holds(image, level3) && holds(image, level2) ? image : undefined;
 }
 
 function holds(image: KernelImage, physical: GuestPhysical): boolean {

@@ -8,6 +8,7 @@ import { physicalSize } from "../../memory/physical-memory.ts";
 import { partialBytes } from "../../memory/partial-bytes.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { Kernel, MAX_BANNER } from "../kernel.ts";
+import { byLikelihood, choose, isCurrent } from "./choose-kernel.ts";
 import { loadKernelTypes } from "./kernel-types.ts";
 import { releaseOf } from "./identity.ts";
 import type { KernelIdentity } from "./identity.ts";
@@ -29,38 +30,46 @@ export type OpenKernelOptions = {
   readonly processorRoots?: readonly GuestPhysical[];
 };
 
+/** A guest of many nested ones has fewer. Each may cost as much as a large kernel's. */
+const MAX_IMAGES = 16;
+
 /**
  * Understands the kernel in a guest's memory from nothing but that memory. Each step is verified
  * against the ones before; what cannot be decoded is an error that names the step:
  * KVMSEC_KERNEL_NOT_FOUND, KVMSEC_SYMBOLS_NOT_FOUND, KVMSEC_PAGE_TABLES_NOT_FOUND,
- * KVMSEC_TYPES_NOT_FOUND, KVMSEC_KERNEL_INCONSISTENT.
+ * KVMSEC_TYPES_NOT_FOUND, KVMSEC_KERNEL_INCONSISTENT, KVMSEC_KERNELS_TOO_MANY.
  */
 export function openKernel(memory: PhysicalMemory, options: OpenKernelOptions = {}): Kernel {
   memory.refresh();
   const known = openKnown(memory, options);
-  return known.length > 0 ? choose(known, options) : searchKernel(memory, options);
+  const current = known.some((kernel) => isCurrent(kernel, options.processorRoots));
+  return current ? choose(known, options.processorRoots) : searchKernel(memory, options);
 }
 
-/** Kernels that an earlier look decoded. One that does not fit is left to the search. */
+/** Kernels that an earlier look decoded; none where one does not fit, which is left to the search. */
 function openKnown(memory: PhysicalMemory, options: OpenKernelOptions): Kernel[] {
   const { cache } = options;
   if (cache === undefined) return [];
-  return findKnownImages(memory, cache.known()).flatMap((found) => {
+  const kernels: Kernel[] = [];
+  for (const found of findKnownImages(memory, cache.known())) {
     try {
       const loaded = knownSymbols(memory, found, cache);
       if (loaded === undefined) return [];
-      return [assemble(memory, found.image, loaded, options)];
+      kernels.push(assemble(memory, found.image, loaded, options));
     } catch (error) {
       if (error instanceof KvmsecError) return [];
       throw error;
     }
-  });
+  }
+  return kernels;
 }
 
 function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kernel {
   const failures: KvmsecError[] = [];
   const kernels: Kernel[] = [];
-  for (const image of findKernelImages(memory)) {
+  const { images, unread } = findKernelImages(memory);
+  const likely = byLikelihood(memory, images, options.processorRoots);
+  for (const image of likely.slice(0, MAX_IMAGES)) {
     try {
       const loaded = decodeSymbols(imageBytes(memory, image), image, options.cache);
       kernels.push(assemble(memory, image, loaded, options));
@@ -69,8 +78,9 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
       failures.push(error);
     }
   }
-  if (kernels.length === 0) throw failures[0] ?? noKernel(memory);
-  return choose(kernels, options, failures);
+  if (images.length > MAX_IMAGES) failures.unshift(tooMany(images.length));
+  if (kernels.length === 0) throw failures[0] ?? noKernel(memory, unread);
+  return choose(kernels, options.processorRoots, failures);
 }
 
 /** A filtered dump may lack pages of the image, such as those freed after boot: they are zero. */
@@ -121,48 +131,25 @@ function confirmInitTask(kernel: Kernel): void {
   }
 }
 
-/**
- * More than one consistent kernel: a nested guest's, one left over by kexec, or a forgery. The
- * processors know; without them the one that boot placed lowest is taken, and the doubt reported.
- */
-function choose(
-  kernels: readonly Kernel[],
-  { processorRoots: roots = [] }: OpenKernelOptions,
-  failures: readonly KvmsecError[] = [],
-): Kernel {
-  const running = kernels.filter((kernel) => isRunning(kernel, roots));
-  const chosen = running[0] ?? kernels[0];
-  if (running.length === 1 || (kernels.length === 1 && failures.length === 0)) return chosen;
-  const [failure] = failures;
-  // The processors run another one than those that were understood.
-  if (failure !== undefined && roots.length > 0 && running.length === 0) throw failure;
-  const places = kernels.map((kernel) => `0x${kernel.image.physical.toString(16)}`).join(", ");
-  const several = `${kernels.length} kernels lie in this memory, at physical ${places}; the first is shown`;
-  const another = `another kernel lies in this memory that was not understood: ${failure?.message}`;
-  return new Kernel({
-    ...chosen,
-    warnings: [
-      ...(kernels.length > 1 ? [several] : []),
-      ...(failure === undefined ? [] : [another]),
-    ],
-  });
-}
-
-function isRunning(kernel: Kernel, roots: readonly GuestPhysical[]): boolean {
-  return roots.some(
-    (root) => kernel.userSpace(root).physical(kernel.image.virtual) === kernel.image.physical,
-  );
-}
-
 const NOTHING_THERE =
   "The guest may still be in its firmware or boot loader, be powered off, or run another system; try again once it has booted.";
 
-function noKernel(memory: PhysicalMemory): KvmsecError {
+function noKernel(memory: PhysicalMemory, unread: number): KvmsecError {
   const size = Math.round(physicalSize(memory) / 2 ** 20);
+  const missing = Math.ceil(unread / 2 ** 20);
+  const but = missing === 0 ? "" : `, of which ${missing} MiB could not be read`;
   return new KvmsecError(
     "KVMSEC_KERNEL_NOT_FOUND",
-    `No 64-bit Linux kernel was found in ${size} MiB of guest memory (step: kernel page tables).`,
+    `No 64-bit Linux kernel was found in ${size} MiB of guest memory${but} (step: kernel page tables).`,
     { hint: tracesOfOthers(memory) ?? NOTHING_THERE },
+  );
+}
+
+function tooMany(count: number): KvmsecError {
+  return new KvmsecError(
+    "KVMSEC_KERNELS_TOO_MANY",
+    `What looks like a kernel lies in this memory ${count} times, which is somebody's forgery; ${MAX_IMAGES} were looked at.`,
+    { hint: "Give the VM a QMP socket, so that its processors can be asked which of them runs." },
   );
 }
 

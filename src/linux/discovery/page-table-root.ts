@@ -26,7 +26,7 @@ export function findPageTables(
 ): { root: GuestPhysical; levels: PagingLevels } {
   const address = symbols.address("init_top_pgt");
   const root = address - image.virtual + image.physical;
-  const levels = levelsOf(memory, root, image);
+  const levels = pagingLevels(memory, root, image);
   if (levels === undefined) {
     throw new KvmsecError(
       "KVMSEC_PAGE_TABLES_NOT_FOUND",
@@ -38,7 +38,8 @@ export function findPageTables(
   return { root, levels };
 }
 
-function levelsOf(
+/** How many levels a root table has that leads to the image; undefined where it does not. */
+export function pagingLevels(
   memory: PhysicalMemory,
   root: GuestPhysical,
   image: KernelImage,
