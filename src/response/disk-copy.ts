@@ -1,4 +1,4 @@
-import { closeSync, constants, copyFileSync, fsyncSync, openSync, statSync } from "node:fs";
+import { constants, copyFileSync, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import type { QmpConnection } from "../qmp/connection.ts";
 import type { BlockInfo } from "../qmp/generated.ts";
@@ -36,16 +36,6 @@ function asFile(inserted: NonNullable<BlockInfo["inserted"]>, pid: number): Disk
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
   const node = inserted["node-name"] ?? basename(path);
   return { node, format: drv, path, backing: inserted.backing_file };
-}
-
-/** Has the host write down what it still holds of a file. */
-export function syncFile(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Copies a disk's topmost file; the file system shares the blocks where it can. Nobody may write to it meanwhile. */

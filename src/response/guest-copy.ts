@@ -1,11 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { syncPath } from "../base/durable.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import type { BehindResult } from "./copy-behind.ts";
 import { DeviceStateWriter } from "./device-state.ts";
-import { copyDisk, syncFile, writableDisks } from "./disk-copy.ts";
+import { copyDisk, writableDisks } from "./disk-copy.ts";
 import type { Disk } from "./disk-copy.ts";
+import { runOn } from "./freeze.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
 import { takeScreenshot } from "./screenshot.ts";
@@ -77,7 +79,7 @@ export class GuestCopy implements Disposable {
     if (typeof behind !== "string") stack.use(behind);
     const devices = stack.use(await DeviceStateWriter.prepare(monitor, this.#guest.qemu.uid));
     // QEMU syncs its disks while it stops: what is on the disk before need not be waited for then.
-    for (const disk of wasRunning ? disks : []) syncFile(disk.path);
+    for (const disk of wasRunning ? disks : []) syncPath(disk.path);
     await job.step("stop", { wasRunning });
     const timeline = new Timeline();
     let copying: Promise<BehindResult> | undefined;
@@ -101,7 +103,7 @@ export class GuestCopy implements Disposable {
       await stack.disposeAsync();
       throw error;
     } finally {
-      if (wasRunning) await monitor.execute("cont");
+      if (wasRunning) await runOn(monitor, this.#guest);
       timeline.add(wasRunning ? "continued" : "left stopped");
     }
     const pauseMs = wasRunning ? timeline.elapsed : 0;

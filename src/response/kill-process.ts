@@ -76,7 +76,7 @@ export async function killProcess(
       const mark = new Mark(kernel, victim, ram);
       let stoodMs = 0;
       for (let left = TRIES; ; left--) {
-        const look = await standingStill(monitor, job, () => mark.tryOnce(job));
+        const look = await standingStill(controlled, monitor, job, () => mark.tryOnce(job));
         stoodMs += look.stoodMs;
         if (look.result) return await watch(kernel, victim, job, look.wasRunning, stoodMs, options);
         if (left === 1 || !look.wasRunning) throw refused(victim, "its signals are being changed");
@@ -144,7 +144,9 @@ class Mark {
   }
 
   #threads(): GuestVirtual[] {
-    const threads = this.#tasks.threads(this.#victim.task, this.#kernel.budget());
+    const threads = this.#tasks.threads(this.#victim.task, this.#kernel.budget(), (reason) => {
+      throw refused(this.#victim, `not all of its threads are to be seen (${reason})`);
+    });
     if (threads.length === 0) throw gone(this.#victim.pid);
     return threads;
   }
@@ -188,7 +190,10 @@ async function watch(
 function stateOf(kernel: Kernel, { task, tgid, pid }: Process): string | undefined {
   kernel.refresh();
   const tasks = new Tasks(kernel);
-  const listed = tasks.processes(kernel.budget()).includes(task) && tasks.tgid(task) === tgid;
+  let whole = true;
+  const processes = tasks.processes(kernel.budget(), () => (whole = false));
+  // Who is not in a list that was not read to its end may live.
+  const listed = (processes.includes(task) || !whole) && tasks.tgid(task) === tgid;
   const state = listed && tasks.pid(task) === pid ? tasks.state(task) : "X";
   return state === "Z" || state === "X" ? undefined : state;
 }

@@ -92,17 +92,22 @@ type Mending = {
 async function mend(mending: Mending, kernel: Kernel): Promise<number> {
   const { controlled, monitor, job, ram, plan, writes } = mending;
   for (let left = TRIES; left > 0; left--) {
-    const { result, stoodMs, wasRunning } = await standingStill(monitor, job, async () => {
-      if (await isBeingRun(monitor, kernel, plan)) return false;
-      await using writer = await writerFor(controlled, monitor, ram, plan);
-      await applyWrites(ram, writes, writer.put);
-      if (!plan.stillFound()) return true;
-      await undoWrites(ram, writes, writer.put);
-      throw failed(
-        plan,
-        "it is still found after the right bytes were written; they were taken back",
-      );
-    });
+    const { result, stoodMs, wasRunning } = await standingStill(
+      controlled,
+      monitor,
+      job,
+      async () => {
+        if (await isBeingRun(monitor, kernel, plan)) return false;
+        await using writer = await writerFor(controlled, monitor, ram, plan);
+        await applyWrites(ram, writes, writer.put);
+        if (!plan.stillFound()) return true;
+        await undoWrites(ram, writes, writer.put);
+        throw failed(
+          plan,
+          "it is still found after the right bytes were written; they were taken back",
+        );
+      },
+    );
     if (result) return stoodMs;
     if (!wasRunning) break;
   }

@@ -1,5 +1,6 @@
 import type { QmpConnection } from "../qmp/connection.ts";
-import { freeze, resume } from "./freeze.ts";
+import { freeze, runOn } from "./freeze.ts";
+import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
 
 /**
@@ -7,6 +8,7 @@ import type { Job } from "./job.ts";
  * The journal says beforehand whether it ran, for those who find it stopped.
  */
 export async function standingStill<Result>(
+  guest: ControlledGuest,
   monitor: QmpConnection,
   job: Job,
   work: () => Promise<Result>,
@@ -19,6 +21,6 @@ export async function standingStill<Result>(
     const result = await work();
     return { result, wasRunning, stoodMs: performance.now() - start };
   } finally {
-    if (wasRunning) await resume(monitor);
+    if (wasRunning) await runOn(monitor, guest);
   }
 }
