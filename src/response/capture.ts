@@ -175,10 +175,10 @@ async function observe(
     const times = { bootMs: bootTime, writtenMs: written };
     return { verdict: inspection.verdict, incomplete, times };
   } catch (error) {
-    // A guest that is not understood is captured all the same.
-    if (!(error instanceof KvmsecError)) throw error;
-    const incomplete = { all: [`${error.code}: ${error.message}`] };
-    return { verdict: "unknown", incomplete, times: { bootMs: Number.NaN, writtenMs: Number.NaN } };
+    // A guest that is not understood is captured all the same, whatever it did to whoever looked.
+    const why = error instanceof KvmsecError ? `${error.code}: ${error.message}` : String(error);
+    const times = { bootMs: Number.NaN, writtenMs: Number.NaN };
+    return { verdict: "unknown", incomplete: { all: [why] }, times };
   }
 }
 

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
-import { KvmsecError } from "../base/errors.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 
 /** A picture of the guest's display. */
@@ -20,8 +19,8 @@ export async function takeScreenshot(monitor: QmpConnection, path: string): Prom
     if (isPng(path)) return { file: basename(path) };
     return without(path, "QEMU wrote no picture");
   } catch (error) {
-    if (!(error instanceof KvmsecError)) throw error;
-    return without(path, error.message);
+    // Nothing else of a capture is given up for a picture.
+    return without(path, error instanceof Error ? error.message : String(error));
   }
 }
 
