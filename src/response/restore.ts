@@ -10,6 +10,7 @@ import type { VmConfig, VmPaths, VmRun } from "../vm/vm-state.ts";
 import { capture } from "./capture.ts";
 import { freeze } from "./freeze.ts";
 import type { Inspect, Inspection } from "./inspection.ts";
+import { lockGuest } from "./guest-control.ts";
 import { setLinks } from "./isolate.ts";
 import { runJob } from "./job.ts";
 import { keepEnd } from "./keep-end.ts";
@@ -48,7 +49,7 @@ const BOOT_MS = 300_000;
 /**
  * Puts a clean guest in the place of what a VM has become: freeze, evidence, its QEMU ended, a
  * fresh disk, and a saved clean state (or, without one, a boot from the golden image). It runs
- * without a network until a sweep has found it clean; if it is not, it is frozen.
+ * without a network until a sweep has found it clean; if it is not, or nobody can tell, it is frozen.
  * Throws KVMSEC_STATE_MISSING, KVMSEC_STATE_UNVERIFIED, KVMSEC_RESTORE_UNCLEAN.
  */
 export async function restore(
@@ -68,7 +69,9 @@ export async function restore(
     await capture(home, name, options.evidence, options);
   }
   const target = { text: name, identity: vm.run ?? nobody };
-  return runJob(
+  using held = new DisposableStack();
+  if (vm.run !== undefined) held.use(await lockGuest(home, target, `respond ${name} restore`));
+  return await runJob(
     home,
     "restore",
     target,
@@ -110,15 +113,25 @@ async function replace(
   held.use(monitor);
   onStage("proving it clean");
   await job.step("prove", { run });
-  if (state === undefined) await untilBooted(home, config);
-  const { verdict, reasons } = await look(home, run, config, inspect);
-  if (verdict !== "clean") {
+  try {
+    if (state === undefined) await untilBooted(home, config);
+    const { verdict, reasons } = await look(home, run, config, inspect);
+    if (verdict !== "clean") throw unclean(config.name, reasons);
+  } catch (error) {
     await freeze(monitor);
-    throw unclean(config.name, reasons);
+    throw error;
   }
   await setLinks(monitor, true);
   const from = state === undefined ? "golden-image" : "clean-state";
-  return { job: job.id, from, state: state?.name ?? null, run, runningMs, downMs, verdict };
+  return {
+    job: job.id,
+    from,
+    state: state?.name ?? null,
+    run,
+    runningMs,
+    downMs,
+    verdict: "clean",
+  };
 }
 
 async function untilBooted(home: Home, config: VmConfig): Promise<void> {

@@ -84,10 +84,13 @@ export async function restoreSnapshot(
 ): Promise<{ job: string; run: VmRun; downMs: number }> {
   const { run: former, config } = openVm(vm, home);
   openState(home, config, name);
+  const target = { text: vm, identity: former ?? nobody };
+  using held = new DisposableStack();
+  if (former !== undefined) held.use(await lockGuest(home, target, `snapshot restore ${vm}`));
   return await runJob(
     home,
     "snapshot-restore",
-    { text: vm, identity: former ?? nobody },
+    target,
     (job) =>
       withVm(home, vm, `snapshot restore ${vm} ${name}`, async (now, paths) => {
         const state = openState(home, now, name);
