@@ -13,6 +13,7 @@ import type { Inspect } from "./inspection.ts";
 import { pendingJobs, settleJob } from "./job.ts";
 import type { Action, PendingJob } from "./job.ts";
 import { finishRestart } from "./power.ts";
+import { endGuest } from "./respond.ts";
 import { restore } from "./restore.ts";
 import { removePartialState, removeState } from "./saved-state.ts";
 import { settleStorageJob } from "./storage-job.ts";
@@ -65,10 +66,10 @@ async function settle(home: Home, job: PendingJob, inspect: Inspect): Promise<Ou
   const guest = controlGuest(home, `pid:${job.target.identity.pid}`);
   using held = new DisposableStack();
   held.use(await lockGuest(home, guest, `respond (${job.action}, cut short before)`));
-  return await settler(guest, job);
+  return await settler(guest, job, home);
 }
 
-type Settler = (guest: ControlledGuest, job: PendingJob) => Promise<Outcome>;
+type Settler = (guest: ControlledGuest, job: PendingJob, home: Home) => Promise<Outcome>;
 
 /** What is asked for twice is as done as what is asked for once. What has no entry needs nothing. */
 const settlers: Partial<Record<Action, Settler>> = {
@@ -76,8 +77,8 @@ const settlers: Partial<Record<Action, Settler>> = {
   resume: (guest) => finish(guest, resume),
   isolate: (guest) => finish(guest, (monitor) => setLinks(monitor, false)),
   rejoin: (guest) => finish(guest, (monitor) => setLinks(monitor, true)),
-  kill: async (guest) => {
-    process.kill(guest.identity.pid, "SIGKILL");
+  kill: async (guest, _job, home) => {
+    await endGuest(home, guest);
     return "finished";
   },
   write: async (guest, job) => {

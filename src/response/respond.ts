@@ -42,7 +42,7 @@ async function carryOut(
   action: SimpleAction,
   job: Job,
 ): Promise<object> {
-  if (action === "kill") return end(home, guest);
+  if (action === "kill") return endGuest(home, guest);
   using monitor = await monitorOf(guest);
   const outcome = await steer(monitor, action);
   await job.step("done", { outcome });
@@ -59,7 +59,7 @@ function steer(
 }
 
 /** Ends that QEMU as pulling the plug would: its guest gets no say. */
-async function end(home: Home, guest: ControlledGuest): Promise<object> {
+export async function endGuest(home: Home, guest: ControlledGuest): Promise<object> {
   signalProcess(guest.identity, "SIGKILL");
   await untilGone(guest);
   // It was ordered: nothing of it needs to be kept before the VM is started again.
