@@ -10,6 +10,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { syncPath } from "../base/durable.ts";
 import { nextEvent } from "./event.ts";
 import type { EventContent, GuardEvent } from "./event.ts";
 import { segmentPath, segmentsOf } from "./log-files.ts";
@@ -128,20 +129,11 @@ export class EventLog implements Disposable {
     if (this.#size === 0 || this.#size + more <= this.#rotateBytes) return;
     renameSync(this.path, segmentPath(this.path, this.#first));
     const fd = openSync(this.path, "a", 0o600);
-    syncFolder(this.path);
+    syncPath(dirname(this.path));
     closeSync(this.#fd);
     this.#fd = fd;
     this.#size = 0;
     this.#first = (this.#last?.sequence ?? 0) + 1;
-  }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }
 

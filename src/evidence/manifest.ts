@@ -2,6 +2,7 @@ import { createHash, sign } from "node:crypto";
 import { createReadStream, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { syncPath } from "../base/durable.ts";
 import type { Home } from "../vm/home.ts";
 import { publicPem, signingKey } from "./signing-key.ts";
 
@@ -53,6 +54,8 @@ export async function sealPackage(
   let chain = FIRST;
   for (const path of packageFiles(folder)) {
     const hashed = await hashFile(join(folder, path));
+    // What is signed has to be there after the host's lights went out, too.
+    syncPath(join(folder, path));
     chain = chainLink(chain, path, hashed);
     files.push({ path, ...hashed, chain });
   }
@@ -68,6 +71,7 @@ export async function sealPackage(
     signature: sign(null, text, key).toString("base64"),
   };
   writeFileSync(join(folder, SIGNATURE), signatureText(signature), { mode: 0o600, flush: true });
+  syncPath(folder);
   return manifest;
 }
 

@@ -8,7 +8,7 @@ import {
   openSync,
   readFileSync,
   readSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -152,7 +152,8 @@ function write(
   const entry = { ...content, hash: hashOf(content) };
   const line = Buffer.from(`${JSON.stringify(entry)}\n`);
   if (line.length > MAX_ENTRY) throw new Error("a journal entry is too long");
-  writeSync(fd, line);
+  // All of it, in as many writes as that takes.
+  writeFileSync(fd, line);
   return entry;
 }
 

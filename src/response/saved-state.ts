@@ -10,7 +10,8 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { syncPath } from "../base/durable.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { ownPublicKey, signingKey } from "../evidence/signing-key.ts";
 import type { AcceleratorName } from "../vm/accelerator.ts";
@@ -127,7 +128,10 @@ function partialFolder(home: Home, vm: string, name: string): string {
 /** Signs a finished folder of files and puts it in its place, instead of an earlier one of the name. */
 export async function placeState(home: Home, made: string, facts: StateFacts): Promise<SavedState> {
   const hashes: Partial<Record<StateFile, string>> = {};
-  for (const name of stateFiles) hashes[name] = await copyHashed(join(made, name));
+  for (const name of stateFiles) {
+    hashes[name] = await copyHashed(join(made, name));
+    syncPath(join(made, name));
+  }
   const content = {
     schema: "kvmsec.saved-state/1" as const,
     savedAt: new Date().toISOString(),
@@ -137,19 +141,24 @@ export async function placeState(home: Home, made: string, facts: StateFacts): P
   const signature = sign(null, signedPart(content), signingKey(home)).toString("base64");
   const state = { ...content, signature };
   writeDocumentFile(join(made, "state.json"), state);
-  removeState(home, facts.config.name, facts.name);
-  renameSync(made, stateFolder(home, facts.config.name, facts.name));
+  const place = stateFolder(home, facts.config.name, facts.name);
+  const former = retire(place);
+  renameSync(made, place);
+  rmSync(former, { recursive: true, force: true });
   return state;
 }
 
 /** Removes a saved state whole: it loses its name at one stroke, then its files go. */
 export function removeState(home: Home, vm: string, name: string): void {
-  const place = stateFolder(home, vm, name);
-  if (!existsSync(place)) return;
-  const doomed = join(place, "..", `.deleted-${name}`);
+  rmSync(retire(stateFolder(home, vm, name)), { recursive: true, force: true });
+}
+
+/** Takes away the name of what lies at a place, if anything does; returns what it is called then. */
+function retire(place: string): string {
+  const doomed = join(dirname(place), `.deleted-${basename(place)}`);
   rmSync(doomed, { recursive: true, force: true });
-  renameSync(place, doomed);
-  rmSync(doomed, { recursive: true, force: true });
+  if (existsSync(place)) renameSync(place, doomed);
+  return doomed;
 }
 
 /** Bytes that a saved state takes on the disk. */
