@@ -39,13 +39,8 @@ export type Home = {
 export function openHome(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Home {
-  const root = homePath(environment);
-  const home = {
-    root,
-    images: join(root, "images"),
-    vms: join(root, "vms"),
-    logs: join(root, "logs"),
-  };
+  const home = homeAt(homePath(environment));
+  const { root } = home;
   try {
     mkdirSync(root, { recursive: true, mode: 0o700 });
     mustBeSafe(root);
@@ -60,6 +55,16 @@ export function openHome(
     });
   }
   return home;
+}
+
+/** The folders of the home at `root`, whether or not they are there. */
+export function homeAt(root: string): Home {
+  return {
+    root,
+    images: join(root, "images"),
+    vms: join(root, "vms"),
+    logs: join(root, "logs"),
+  };
 }
 
 /** Where the home of this user is or would be; makes nothing. */

@@ -4,9 +4,14 @@ import { usageError } from "../base/errors.ts";
 // equals sign (they end a value on QEMU's command line), no slash.
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$/;
 
+/** Whether it may name a VM or an image. */
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
 /** The name if it may name a VM or an image; throws KVMSEC_NAME_INVALID. */
 export function checkedName(name: string): string {
-  if (NAME.test(name)) return name;
+  if (isName(name)) return name;
   throw usageError(
     "KVMSEC_NAME_INVALID",
     `${JSON.stringify(name)} cannot be a name.`,

@@ -1,9 +1,10 @@
-import { join } from "node:path";
 import { KvmsecError, usageError } from "../base/errors.ts";
-import { homePath, readDocument } from "./home.ts";
-import { checkedName } from "./name.ts";
+import { homeAt, homePath } from "./home.ts";
+import type { Home } from "./home.ts";
+import { isName } from "./name.ts";
 import { listQemuProcesses, qemuProcess } from "./qemu-process.ts";
 import type { QemuProcess } from "./qemu-process.ts";
+import { findConfig, findRun } from "./vm-state.ts";
 import type { VmConfig } from "./vm-state.ts";
 
 /** What a user may name: a running QEMU, or a file with a guest's memory. */
@@ -13,7 +14,7 @@ export type Target =
 
 /**
  * Finds the target that `text` names: `pid:1234`, `file:PATH`, `qmp:PATH`, `libvirt:DOMAIN`, or
- * the name of a running guest; among several of a name the one of the user's own home is meant.
+ * the name of a running guest, a VM of this home first.
  * Throws KVMSEC_TARGET_UNKNOWN, KVMSEC_TARGET_AMBIGUOUS, KVMSEC_TARGET_NOT_QEMU (exit status 2 or 3).
  */
 export function findTarget(text: string): Target {
@@ -28,7 +29,7 @@ export function findTarget(text: string): Target {
     case "libvirt":
       return { kind: "qemu", text, qemu: byDomain(rest) };
     default:
-      return { kind: "qemu", text, qemu: byName(text, "guest") };
+      return { kind: "qemu", text, qemu: ownVm(text) ?? byName(text, "guest") };
   }
 }
 
@@ -62,22 +63,38 @@ function byDomain(domain: string): QemuProcess {
   return found.length > 0 ? theOnly(found, "", domain) : byName(domain, "libvirt domain");
 }
 
-function byName(name: string, what: string): QemuProcess {
-  const found = listQemuProcesses().filter((qemu) => qemu.arguments.name === name);
-  const mine =
-    found.length > 1 ? found.filter(({ arguments: { uuid } }) => isMine(name, uuid)) : [];
-  return theOnly(mine.length === 1 ? mine : found, `No running ${what} is called "${name}".`, name);
+/**
+ * A VM of this user's home is meant before any other guest of that name: somebody else's QEMU may
+ * call itself whatever it likes. Throws KVMSEC_TARGET_UNKNOWN where it is there and does not run.
+ */
+function ownVm(name: string): QemuProcess | undefined {
+  const home = homeAt(homePath(process.env));
+  const config = isName(name) ? configIfReadable(home, name) : undefined;
+  if (config === undefined) return undefined;
+  const run = findRun(home, config);
+  const qemu = run === undefined ? undefined : qemuProcess(run.pid);
+  if (qemu !== undefined) return qemu;
+  throw new KvmsecError("KVMSEC_TARGET_UNKNOWN", `The VM ${name} does not run.`, {
+    hint: `kvmsec vm start ${name}`,
+  });
 }
 
-/** Whether the UUID is that of the VM of this name in the user's home: QEMU was given it. */
-function isMine(name: string, uuid: string | undefined): boolean {
-  if (uuid === undefined) return false;
+/** A home that others closed to us has no guests of ours. */
+function configIfReadable(home: Home, name: string): VmConfig | undefined {
   try {
-    const path = join(homePath(process.env), "vms", checkedName(name), "vm.json");
-    return readDocument<VmConfig>(path, "kvmsec.vm-config/1")?.uuid === uuid;
-  } catch {
-    return false; // a home that others closed to us has no guests of ours
+    return findConfig(home, name);
+  } catch (error) {
+    if (error instanceof KvmsecError) throw error;
+    return undefined;
   }
+}
+
+function byName(name: string, what: string): QemuProcess {
+  return theOnly(
+    listQemuProcesses().filter((qemu) => qemu.arguments.name === name),
+    `No running ${what} is called "${name}".`,
+    name,
+  );
 }
 
 function theOnly(found: readonly QemuProcess[], none: string, text: string): QemuProcess {
