@@ -80,6 +80,8 @@ class Scan {
   readonly #matches: ScanMatch[] = [];
   readonly #coverage: ScopeCoverage[] = [];
   readonly #problems = new Set<string>();
+  /** Nothing of the scope at hand was left out, whether or not there was room to tell it. */
+  #complete = true;
 
   constructor(kernel: Kernel, rules: YaraRules, options: ScanOptions) {
     this.#kernel = kernel;
@@ -90,7 +92,7 @@ class Scan {
   }
 
   scope(scope: Scope): void {
-    const before = this.#problems.size;
+    this.#complete = true;
     let [regions, bytes, unread] = [0, 0, 0];
     const tell = {
       problem: (reason: string) => this.#problem(reason),
@@ -104,8 +106,7 @@ class Scan {
     if (this.#isOver()) this.#problem(`the time was over before all of ${scope} was scanned`);
     if (unread > 0)
       this.#problem(`${unread} bytes of ${scope} are not in what was given of the memory`);
-    const complete = this.#problems.size === before;
-    this.#coverage.push({ scope, regions, bytes, unread, complete });
+    this.#coverage.push({ scope, regions, bytes, unread, complete: this.#complete });
   }
 
   result(): ScanResult {
@@ -160,6 +161,7 @@ class Scan {
   }
 
   #problem(reason: string): void {
+    this.#complete = false;
     if (this.#problems.size < MAX_PROBLEMS) this.#problems.add(reason);
   }
 }
