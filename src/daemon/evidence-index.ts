@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { KvmsecError } from "../base/errors.ts";
+import { KvmsecError, systemCode } from "../base/errors.ts";
 import { readHolds } from "../evidence/holds.ts";
 import type { Hold } from "../evidence/holds.ts";
 import { planPrune } from "../evidence/retention.ts";
@@ -57,7 +57,8 @@ function describe(folder: string, holds: ReadonlyMap<string, Hold>): IndexedPack
     const bytes = bytesOf(folder);
     return [{ folder, id, kind, guest, madeAt, bytes, verdict, hold: holds.get(id) }];
   } catch (error) {
-    if (error instanceof KvmsecError) return [];
+    // What is just being deleted is no package any more.
+    if (error instanceof KvmsecError || systemCode(error) === "ENOENT") return [];
     throw error;
   }
 }
