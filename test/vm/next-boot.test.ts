@@ -84,17 +84,6 @@ test("a kernel that is known from its last boot", async (t) => {
   assert.equal(cache.stored, 1);
 
   await t.test("its log is followed", () => assertFollowed(guest, folder.path));
-  await t.test("after a boot that moved it, its symbols are moved too", async () => {
-    let { virtual } = first.image;
-    for (let boots = 0; boots < 4 && virtual === first.image.virtual; boots++) {
-      await guest.reboot();
-      ({ virtual } = (await look()).image);
-    }
-    assert.notEqual(virtual, first.image.virtual, "KASLR chose another place");
-    const { symbols } = await look();
-    assert.equal(cache.stored, 1, "nothing was decoded anew");
-    await assertSymbols(guest, symbols);
-  });
   await t.test(
     "one whose clock stands may be left over from before a boot: all is searched",
     async () => {
@@ -106,4 +95,15 @@ test("a kernel that is known from its last boot", async (t) => {
       assert.equal(cache.stored, 2);
     },
   );
+  await t.test("after a boot that moved it, its symbols are moved too", async () => {
+    let { virtual } = first.image;
+    for (let boots = 0; boots < 4 && virtual === first.image.virtual; boots++) {
+      await guest.reboot();
+      ({ virtual } = (await look()).image);
+    }
+    assert.notEqual(virtual, first.image.virtual, "KASLR chose another place");
+    const { symbols } = await look();
+    assert.equal(cache.stored, 2, "nothing was decoded anew");
+    await assertSymbols(guest, symbols);
+  });
 });
