@@ -3,9 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { TemporaryFolder } from "../../fixtures/temporary.ts";
-import { checkGuest } from "./check-guest.ts";
 import { kernel, kernelName } from "./debian-kernel.ts";
-import { bootMatrixGuest, guestMatrix, parseKernel } from "./guest-matrix.ts";
+import { guestMatrix, parseKernel } from "./guest-matrix.ts";
 
 test("every trait appears in the small matrix", () => {
   const guests = guestMatrix("small");
@@ -35,10 +34,3 @@ test("a kernel is named by its release, or by the folder that it was unpacked to
   mkdirSync(join(modules, "../6.6.7-other"));
   await assert.rejects(kernel(wish), /has to hold the modules of one kernel/);
 });
-
-for (const entry of guestMatrix("small")) {
-  test(entry.name, async () => {
-    await using guest = await bootMatrixGuest(entry);
-    await checkGuest(guest, entry);
-  });
-}

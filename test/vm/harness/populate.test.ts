@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkGuest } from "./check-guest.ts";
 import type { Guest } from "./guest.ts";
 import { bootMatrixGuest, guestMatrix } from "./guest-matrix.ts";
 import { populate, populationModules, type Population } from "./populate.ts";
@@ -52,9 +53,10 @@ async function checkPopulation(guest: Guest, population: Population): Promise<vo
 }
 
 for (const entry of guestMatrix("small")) {
-  test(`populated: ${entry.name}`, async () => {
+  test(entry.name, async (t) => {
     await using guest = await bootMatrixGuest(entry, { modules: populationModules });
-    await checkPopulation(guest, await populate(guest));
+    await t.test("is what was asked for", () => checkGuest(guest, entry));
+    await t.test("is populated", async () => checkPopulation(guest, await populate(guest)));
   });
 }
 

@@ -34,7 +34,7 @@ export async function bootNetGuest({ wish, ...hardware }: NetGuest): Promise<Gue
     availableModules: hasHookNames ? [...modules, "nfnetlink_hook"] : modules,
     files: { "/usr/bin/socket-zoo": { data: zoo, mode: 0o755 } },
   });
-  await guest.run(setUpNetwork, { timeout: 300_000 });
+  await guest.run(setUpNetwork, { timeout: 240_000 });
   return guest;
 }
 
