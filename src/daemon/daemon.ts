@@ -42,6 +42,13 @@ export type DaemonOptions = {
   readonly onTrouble: (text: string) => void;
 };
 
+/** How the guard leaves its guests. */
+export type GuardEnd = {
+  readonly open: number;
+  /** A guest could not be looked at, or not by every check. */
+  readonly blind: boolean;
+};
+
 /** How often guests are looked for. */
 const LOOK_MS = 1000;
 /** How long whoever is at work may take to end. */
@@ -49,10 +56,10 @@ const ENDING_MS = 30_000;
 
 /**
  * The guard: knows every guest, watches each, decides and acts, and writes all of it down, until
- * the signal comes. Returns how many findings are open. Throws KVMSEC_DAEMON_RUNNING where another
+ * the signal comes. Returns how many findings are open, and whether any guest was not seen whole. Throws KVMSEC_DAEMON_RUNNING where another
  * one guards this home.
  */
-export async function runDaemon(options: DaemonOptions): Promise<number> {
+export async function runDaemon(options: DaemonOptions): Promise<GuardEnd> {
   const { home, signal } = options;
   const config = new LiveConfig(options.load);
   using held = new DisposableStack();
@@ -85,11 +92,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   held.use(desk.onHangup());
   held.use(new ControlServer(home.root, (request) => desk.answer(request), options.onTrouble));
   manager.ready(`guarding with the profile ${profile}`);
-  const open = await daemon.run();
+  const end = await daemon.run();
   manager.stopping();
   const reason = signal.aborted ? "signal" : "once";
   tell("daemon-stopped", undefined, { pid: process.pid, reason });
-  return open;
+  return end;
 }
 
 type Guarding = {
@@ -107,6 +114,7 @@ class Daemon {
   readonly #packets: PacketWatch;
   #config: Config;
   #open = 0;
+  #blind = false;
 
   constructor(context: GuardContext, options: DaemonOptions) {
     this.#context = context;
@@ -115,7 +123,7 @@ class Daemon {
     this.#packets = new PacketWatch(context, options.onTrouble);
   }
 
-  async run(): Promise<number> {
+  async run(): Promise<GuardEnd> {
     const { signal, once } = this.#options;
     let first = true;
     while (!signal.aborted) {
@@ -127,7 +135,7 @@ class Daemon {
     }
     // What is being done is done to its end: a reaction is never left half-way by an ordered stop.
     await Promise.all([...this.#guards.values()].map(({ over }) => over));
-    return this.#open;
+    return { open: this.#open, blind: this.#blind };
   }
 
   /** Guards each that is not guarded yet; tells the end of those that went while nobody looked. */
@@ -171,12 +179,14 @@ class Daemon {
     try {
       await guard.run(AbortSignal.any([signal, left]), once);
       this.#open += guard.open;
+      this.#blind ||= guard.blind;
       if (!stillRuns(guard.guest)) await guard.tellEnd();
       else if (left.aborted) {
         const how = "it is not configured any more";
         this.#context.tell("guest-ended", { name }, { run, ordered: null, how });
       }
     } catch (error) {
+      this.#blind = true;
       onTrouble(`the guard of ${guard.guest.name} failed and begins anew: ${String(error)}`);
       await pauseUntil(LOOK_MS, signal);
     } finally {
@@ -188,10 +198,12 @@ class Daemon {
   #guestsNow(): GuardedGuest[] {
     const { home, config } = this.#context;
     try {
-      return guestsNow(home, config, (target, { code, message }) =>
-        this.#trouble(`${target}: ${code}: ${message}`),
-      );
+      return guestsNow(home, config, (target, { code, message }) => {
+        this.#blind = true;
+        this.#trouble(`${target}: ${code}: ${message}`);
+      });
     } catch (error) {
+      this.#blind = true;
       this.#trouble(`guests cannot be listed: ${String(error)}`);
       return [];
     }

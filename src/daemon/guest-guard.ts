@@ -47,6 +47,8 @@ export class GuestGuard implements Disposable {
   readonly #last = new Map<string, CheckResult>();
   #sightings: Sighting[] = [];
   #cpuMs = 0;
+  /** No look has come to its end since the last that failed, or at all. */
+  #failed = true;
   #told = "";
 
   constructor(context: GuardContext, guest: GuardedGuest) {
@@ -67,6 +69,12 @@ export class GuestGuard implements Disposable {
 
   get open(): number {
     return this.#lives.open.length;
+  }
+
+  /** The last look failed, or some check of it did not run to its end. */
+  get blind(): boolean {
+    const results = [...this.#last.values()];
+    return this.#failed || results.some(({ status }) => status === "skipped" || status === "error");
   }
 
   /** Sweeps, decides and reacts until the guest has ended or the signal comes; `once`: one time. */
@@ -167,6 +175,7 @@ export class GuestGuard implements Disposable {
     if (changed !== undefined) {
       this.#context.tell("guest-state", this.guest, { run: this.guest.run, state: changed });
     }
+    this.#failed = !result.ok;
     if (result.ok) {
       this.#cpuMs = result.cpuMs;
       this.#count.add(result.cpuMs, result.sweep.durationMs);

@@ -31,7 +31,7 @@ export const define: CommandModule["define"] = (command, io) => {
       // Those who work for the guard read the same.
       if (options.config !== undefined) process.env["KVMSEC_CONFIG"] = resolve(options.config);
       using interruption = onInterrupt(process.stdin.isTTY ? undefined : ["SIGINT", "SIGTERM"]);
-      const open = await runDaemon({
+      const { open, blind } = await runDaemon({
         home: openHome(),
         load: () => loadWith(options),
         once: options.once === true,
@@ -40,7 +40,8 @@ export const define: CommandModule["define"] = (command, io) => {
           io.stdout.write(`${options.json === true ? JSON.stringify(event) : eventText(event)}\n`),
         onTrouble: (text) => io.stderr.write(`kvmsec: ${printable(text)}\n`),
       });
-      if (options.once === true) io.exit(open > 0 ? exitStatus.findings : exitStatus.clean);
+      const rest = blind ? exitStatus.partial : exitStatus.clean;
+      if (options.once === true) io.exit(open > 0 ? exitStatus.findings : rest);
     });
 };
 
