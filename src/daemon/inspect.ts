@@ -1,5 +1,6 @@
 import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
+import { sweepDocument } from "../checks/sweep-document.ts";
 import type { CheckResult } from "../checks/sweep.ts";
 import { allowedIfKnown } from "./allow-for.ts";
 import { KvmsecError } from "../base/errors.ts";
@@ -40,7 +41,7 @@ export async function inspectWith(guest: Guest, files: KernelFiles): Promise<Ins
   const reasons = titles.length > 0 ? titles : missed.map(because);
   const verdict = titles.length > 0 ? "tampered" : reasons.length > 0 ? "unsure" : "clean";
   const gaps = result.checks.filter(({ id, status }) => status === "error" && !DECISIVE.has(id));
-  return { verdict, reasons, gaps: gaps.map(because), document: { ...result } };
+  return { verdict, reasons, gaps: gaps.map(because), document: sweepDocument(result) };
 }
 
 function because({ id, reason }: CheckResult): string {

@@ -2,43 +2,61 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hex } from "../base/hex.ts";
 import type { Kernel } from "../linux/kernel.ts";
-import { readInfo } from "../views/info.ts";
+import { infoDocument, kernelDocument } from "../views/info.ts";
 import * as views from "../views/index.ts";
+import { readView } from "../views/view.ts";
 import type { View } from "../views/view.ts";
 
-/** Writes every view of a guest into `views/NAME.json`. Returns what could not be read, by view. */
-export function writeViews(kernel: Kernel, folder: string): Record<string, readonly string[]> {
+/**
+ * Writes every view of a guest into `views/NAME.json`, in the form that the command line has, with
+ * `target` as the guest's name. Returns what could not be read, by view.
+ */
+export function writeViews(
+  kernel: Kernel,
+  target: string,
+  folder: string,
+): Record<string, readonly string[]> {
   mkdirSync(join(folder, "views"), { mode: 0o700 });
   const incomplete: Record<string, readonly string[]> = {};
-  writeJson(join(folder, "views", "info.json"), { schema: "kvmsec.info/1", ...readInfo(kernel) });
+  const info = { schema: "kvmsec.info/1", target, ...infoDocument(kernel) };
+  writeJson(join(folder, "views", "info.json"), info);
   for (const [name, view] of Object.entries(views)) {
     // Each view takes its own rows back; that they fit is the view's own type.
-    const problems = writeView(kernel, folder, view as View<unknown>);
+    const problems = writeView(kernel, target, folder, view as View<unknown>);
     if (problems.length > 0) incomplete[name] = problems;
   }
   return incomplete;
 }
 
-function writeView<Row>(kernel: Kernel, folder: string, view: View<Row>): string[] {
-  const problems: string[] = [];
-  const rows: object[] = [];
-  try {
-    for (const row of view.read(kernel, {}, (reason) => problems.push(reason))) {
-      rows.push(view.json(row, kernel));
-    }
-  } catch (error) {
-    // A kernel without the subsystem: the rest of the package must not be lost for it.
-    problems.push(error instanceof Error ? error.message : String(error));
-  }
+function writeView<Row>(
+  kernel: Kernel,
+  target: string,
+  folder: string,
+  view: View<Row>,
+): readonly string[] {
+  const { rows, problems } = readEvidence(kernel, view);
   const name = /^kvmsec\.(.*)\//.exec(view.schema)?.[1] ?? view.list;
-  const { release, buildId, banner } = kernel.identity;
   writeJson(join(folder, "views", `${name}.json`), {
     schema: view.schema,
-    kernel: { release, buildId: buildId ?? null, banner },
+    target,
+    kernel: kernelDocument(kernel),
     [view.list]: rows,
     ...(problems.length === 0 ? {} : { incomplete: problems }),
   });
   return problems;
+}
+
+/** A kernel without the subsystem is a problem of the view: the rest of the package must not be lost for it. */
+function readEvidence<Row>(
+  kernel: Kernel,
+  view: View<Row>,
+): { rows: readonly object[]; problems: readonly string[] } {
+  try {
+    const { rows, problems } = readView(view, kernel, {});
+    return { rows: rows.map((row) => view.json(row, kernel)), problems };
+  } catch (error) {
+    return { rows: [], problems: [error instanceof Error ? error.message : String(error)] };
+  }
 }
 
 /** Writes a JSON document: bigint addresses as `"0xffff…"`, a fault as null. */

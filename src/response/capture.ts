@@ -10,6 +10,7 @@ import { TIMELINE } from "../evidence/read-timeline.ts";
 import type { Timeline } from "../evidence/timeline.ts";
 import { parseRegisters } from "../evidence/registers.ts";
 import { GuestClock } from "../linux/clock.ts";
+import { kernelDocument } from "../views/info.ts";
 import { attach } from "../vm/guest.ts";
 import type { Home } from "../vm/home.ts";
 import { requireDisk } from "../vm/host-room.ts";
@@ -161,10 +162,12 @@ async function observe(
 ): Promise<{ verdict: Capture["verdict"]; incomplete: object; times: GuestTimes }> {
   try {
     using copied = await attach(`file:${join(folder, "memory.elf")}`);
-    const incomplete = writeViews(copied.kernel, folder);
+    const incomplete = writeViews(copied.kernel, guest.text, folder);
     const inspection = await inspect(copied, kernelFile(home, guest), guest.qemu);
     writeJson(join(folder, "findings.json"), {
       schema: "kvmsec.check/1",
+      target: guest.text,
+      kernel: kernelDocument(copied.kernel),
       verdict: inspection.verdict,
       reasons: inspection.reasons,
       gaps: inspection.gaps,

@@ -10,7 +10,7 @@ export type Inspection = {
   /** What less decisive checks could not see. */
   readonly gaps: readonly string[];
   /** The sweep as `kvmsec check --json` tells it. */
-  readonly document: Readonly<Record<string, unknown>>;
+  readonly document: object;
 };
 
 /**

@@ -69,6 +69,26 @@ export function readInfo(kernel: Kernel): Info {
   };
 }
 
+/** The kernel as every JSON document about a guest names it. */
+export function kernelDocument({ identity }: Kernel): object {
+  const { release, buildId, banner } = identity;
+  return { release, buildId: buildId ?? null, banner };
+}
+
+/** The fields of `kvmsec.info/1` behind its target. */
+export function infoDocument(kernel: Kernel): object {
+  const { release: _, buildId: __, banner: ___, ...rest } = readInfo(kernel);
+  const { hostname, machine, bootTime } = rest;
+  return {
+    kernel: kernelDocument(kernel),
+    ...rest,
+    hostname: hostname ?? null,
+    machine: machine ?? null,
+    bootTime: bootTime ?? null,
+    warnings: kernel.warnings,
+  };
+}
+
 function utsName(kernel: Kernel, member: string): string | undefined {
   const name = kernel.readerOf("uts_namespace", `name.${member}`);
   const address = name?.(kernel.symbol("init_uts_ns"));

@@ -19,3 +19,34 @@ export type View<Row, Options = object> = {
   /** One row as JSON: addresses as `"0xffff…"`, sizes in bytes, times in ISO 8601, null for what is unknown. */
   json(row: Row, kernel: Kernel): object;
 };
+
+/** A forged guest may have more to tell than this machine has memory. */
+const MOST_ROWS = 500_000;
+const MOST_PROBLEMS = 100;
+
+/** What a view read from a guest at one moment. */
+export type Reading<Row> = {
+  readonly rows: readonly Row[];
+  /** Why some of it could not be read. */
+  readonly problems: readonly string[];
+};
+
+/** Reads a whole view, within bounds. */
+export function readView<Row, Options>(
+  view: View<Row, Options>,
+  kernel: Kernel,
+  options: Options,
+): Reading<Row> {
+  const problems: string[] = [];
+  const rows: Row[] = [];
+  const note = (reason: string): void => {
+    if (problems.length < MOST_PROBLEMS) problems.push(reason);
+  };
+  for (const row of view.read(kernel, options, note)) {
+    rows.push(row);
+    if (rows.length < MOST_ROWS) continue;
+    problems.push(`there are more than ${MOST_ROWS} ${view.list}`);
+    break;
+  }
+  return { rows, problems };
+}

@@ -1,6 +1,7 @@
 import { exitStatus, usageError } from "../../base/errors.ts";
 import type { ExitStatus } from "../../base/errors.ts";
 import { sweep } from "../../checks/sweep.ts";
+import { sweepDocument } from "../../checks/sweep-document.ts";
 import { baselineCheck } from "../../baseline/baseline-check.ts";
 import { BaselineStore } from "../../baseline/baseline-store.ts";
 import type { AllowedFinding } from "../../checks/allow-list.ts";
@@ -66,7 +67,7 @@ export const define: CommandModule["define"] = (command, io) => {
       guest.requireAlive();
       if (options.json === true) {
         const kernelFile = "textFile" in files ? files.textFile : null;
-        const fields = { ...documentHead(guest), kernelFile, ...json(result) };
+        const fields = { ...documentHead(guest), kernelFile, ...sweepDocument(result) };
         await writeDocument(io, "kvmsec.check/1", fields);
       } else {
         await show(io, result);
@@ -110,16 +111,6 @@ function comparedWith({ from, sha256 }: TextFile): string {
 export function statusOf({ checks: results, findings }: Sweep): ExitStatus {
   if (findings.length > 0) return exitStatus.findings;
   return results.every(({ status }) => status === "pass") ? exitStatus.clean : exitStatus.partial;
-}
-
-function json({ startedAt, durationMs, checks: results, findings, allowed }: Sweep): object {
-  return {
-    startedAt,
-    durationMs,
-    checks: results.map((result) => ({ ...result, reason: result.reason ?? null })),
-    findings,
-    allowed,
-  };
 }
 
 const columns: readonly Column<CheckResult>[] = [
