@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { exitStatus } from "../base/errors.ts";
-import type { View } from "../views/view.ts";
+import { kernelDocument } from "../views/info.ts";
+import { readView } from "../views/view.ts";
+import type { Reading, View } from "../views/view.ts";
 import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
 import type { CommandIo } from "./command.ts";
@@ -9,18 +11,8 @@ import type { DumpFlags } from "./dump-options.ts";
 import { onInterrupt, pause } from "./interrupt.ts";
 import { renderTable, write, writeDocument, writeJsonLine } from "./output.ts";
 import type { Column } from "./table.ts";
+import { printable } from "./text.ts";
 import { watch, watchOption } from "./watch.ts";
-
-/** A forged guest may have more to tell than this machine has memory. */
-const MOST_ROWS = 500_000;
-const MOST_PROBLEMS = 100;
-
-/** What a view read from a guest at one moment. */
-type Reading<Row> = {
-  readonly rows: readonly Row[];
-  /** Why some of it could not be read; then the exit status is 4. */
-  readonly problems: readonly string[];
-};
 
 /** The columns that people see, which may depend on the options. */
 export type Columns<Row, Options> = (options: Options) => readonly Column<Row>[];
@@ -91,11 +83,10 @@ export async function attachWith(target: string, options: ViewOptions): Promise<
 
 /** The fields with which every JSON document about a guest begins. */
 export function documentHead(guest: Guest): object {
-  const { release, buildId, banner } = guest.kernel.identity;
   const { warnings } = guest.kernel;
   return {
     target: guest.target.text,
-    kernel: { release, buildId: buildId ?? null, banner },
+    kernel: kernelDocument(guest.kernel),
     ...(warnings.length === 0 ? {} : { warnings }),
   };
 }
@@ -143,8 +134,8 @@ async function showAgain<Row, Options extends ViewOptions>(
     const { rows, problems } = read(view, guest, options);
     last = problems;
     const [title, ...body] = renderTable(io, columns(options), rows);
-    const head = `${guest.target.text}  ${guest.kernel.identity.release}  ${new Date().toISOString()}  ${rows.length} ${view.list}`;
-    return { head: [head, ...problems, "", title], body };
+    const head = `${guest.target.text}  ${printable(guest.kernel.identity.release)}  ${new Date().toISOString()}  ${rows.length} ${view.list}`;
+    return { head: [head, ...problems.map(printable), "", title], body };
   });
   return last.length;
 }
@@ -156,19 +147,9 @@ function read<Row, Options>(
 ): Reading<Row> {
   guest.requireAlive();
   guest.kernel.refresh();
-  const problems: string[] = [];
-  const rows: Row[] = [];
-  const note = (reason: string): void => {
-    if (problems.length < MOST_PROBLEMS) problems.push(reason);
-  };
-  for (const row of view.read(guest.kernel, options, note)) {
-    rows.push(row);
-    if (rows.length < MOST_ROWS) continue;
-    problems.push(`there are more than ${MOST_ROWS} ${view.list}`);
-    break;
-  }
+  const reading = readView(view, guest.kernel, options);
   guest.requireAlive();
-  return { rows, problems };
+  return reading;
 }
 
 function document<Row, Options>(
@@ -185,5 +166,5 @@ function document<Row, Options>(
 }
 
 function warn(io: CommandIo, lines: readonly string[]): void {
-  for (const line of lines) io.stderr.write(`kvmsec: ${line}\n`);
+  for (const line of lines) io.stderr.write(`kvmsec: ${printable(line)}\n`);
 }

@@ -5,10 +5,11 @@ import { verifyPackage, readManifest } from "../../evidence/verify.ts";
 import type { Fault, Verification } from "../../evidence/verify.ts";
 import { readStorage } from "../../evidence/storage.ts";
 import { revive } from "../../response/revive.ts";
-import { openHome } from "../../vm/home.ts";
+import { homeAt, homePath, openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import { stageProgress } from "../stage-progress.ts";
+import { printable } from "../text.ts";
 import { defineKeeping } from "./evidence-keep.ts";
 import { defineStorage } from "./evidence-storage.ts";
 import { defineTimeline } from "./evidence-timeline.ts";
@@ -65,9 +66,9 @@ function wrongSigner({ signer }: Verification, { key }: Options): Fault[] {
 
 function describe(folder: string, result: Verification, faults: readonly Fault[]): string {
   const { manifest, signer, packer } = result;
-  const lines = faults.map(({ path, fault }) => `${path}: ${said[fault]}\n`).join("");
+  const lines = faults.map(({ path, fault }) => `${printable(path)}: ${said[fault]}\n`).join("");
   if (faults.length > 0) return `${lines}${folder} is not as it was captured.\n`;
-  return `${folder} is intact: ${manifest.files.length} files of ${manifest.createdAt}, signed by ${signer}${whose(signer)}.\n${packedBy(packer)}`;
+  return `${folder} is intact: ${manifest.files.length} files of ${printable(manifest.createdAt)}, signed by ${signer}${whose(signer)}.\n${packedBy(packer)}`;
 }
 
 const said: Readonly<Record<Fault["fault"], string>> = {
@@ -84,7 +85,7 @@ function packedBy(packer: string | undefined): string {
 
 /** A signature only says that nothing changed since; the key says who signed. */
 function whose(signer: string | undefined): string {
-  const own = ownPublicKey(openHome());
+  const own = ownPublicKey(homeAt(homePath(process.env)));
   return own !== undefined && fingerprint(own) === signer ? " (this home's key)" : "";
 }
 
@@ -113,7 +114,9 @@ async function show(io: CommandIo, folder: string, options: Options): Promise<vo
     ["sweep", facts["verdict"]],
     ["method", `${String(facts["method"])}, pause ${Math.round(Number(facts["pauseMs"]))} ms`],
   ];
-  for (const [name, value] of rows) await write(io.stdout, `${name.padEnd(8)} ${String(value)}\n`);
+  for (const [name, value] of rows) {
+    await write(io.stdout, `${name.padEnd(8)} ${printable(String(value))}\n`);
+  }
   await write(io.stdout, "\n");
   const stored = new Map(packed.map(({ path, size }) => [path, size]));
   await writeTable(

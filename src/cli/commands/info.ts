@@ -1,8 +1,9 @@
-import { readInfo } from "../../views/info.ts";
+import { infoDocument, readInfo } from "../../views/info.ts";
 import type { Info } from "../../views/info.ts";
 import { exitStatus } from "../../base/errors.ts";
 import type { CommandModule } from "../command.ts";
 import { sizeText, write, writeDocument } from "../output.ts";
+import { printable } from "../text.ts";
 import { attachWith, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
 
@@ -12,22 +13,14 @@ export const define: CommandModule["define"] = (command, io) => {
     .option("--json", "one JSON document")
     .action(async (target: string, options: ViewOptions) => {
       using guest = await attachWith(target, options);
-      const info = readInfo(guest.kernel);
-      const { warnings } = guest.kernel;
       if (options.json === true) {
-        const { release, buildId, banner, ...rest } = info;
-        const kernel = { release, buildId: buildId ?? null, banner };
-        await writeDocument(io, "kvmsec.info/1", {
-          target,
-          kernel,
-          ...rest,
-          hostname: info.hostname ?? null,
-          bootTime: info.bootTime ?? null,
-          warnings,
-        });
+        await writeDocument(io, "kvmsec.info/1", { target, ...infoDocument(guest.kernel) });
       } else {
-        await write(io.stdout, `${describe(info).join("\n")}\n`);
-        for (const warning of warnings) io.stderr.write(`kvmsec: ${warning}\n`);
+        const lines = describe(readInfo(guest.kernel));
+        await write(io.stdout, `${lines.join("\n")}\n`);
+        for (const warning of guest.kernel.warnings) {
+          io.stderr.write(`kvmsec: ${printable(warning)}\n`);
+        }
       }
       io.exit(exitStatus.clean);
     });
@@ -54,5 +47,5 @@ function describe(info: Info): string[] {
     ],
     ["symbols", `${info.symbols}, types from ${info.types}`],
   ];
-  return rows.map(([name, value]) => `${name.padEnd(11)} ${value}`);
+  return rows.map(([name, value]) => `${name.padEnd(11)} ${printable(value)}`);
 }

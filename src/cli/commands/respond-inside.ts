@@ -8,6 +8,7 @@ import { attach } from "../../vm/guest.ts";
 import type { Home } from "../../vm/home.ts";
 import type { CommandIo } from "../command.ts";
 import { durationText, write, writeDocument } from "../output.ts";
+import { printable } from "../text.ts";
 
 type Options = {
   readonly json?: boolean;
@@ -46,7 +47,8 @@ export async function endProcess(
   io.exit(end.outcome === "dead" ? exitStatus.clean : exitStatus.partial);
 }
 
-function said(target: string, { pid, comm, outcome, reason, stoodMs }: ProcessEnd): string {
+function said(target: string, { pid, comm: name, outcome, reason, stoodMs }: ProcessEnd): string {
+  const comm = printable(name);
   const stood = `the guest stood still for ${durationText(stoodMs)}`;
   if (outcome === "dead") return `Process ${pid} (${comm}) of ${target} is dead; ${stood}.\n`;
   return `Process ${pid} (${comm}) of ${target} has its death before it, but lives: ${reason}; ${stood}.\n`;

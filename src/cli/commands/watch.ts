@@ -45,6 +45,7 @@ export const define: CommandModule["define"] = (command, io) => {
       const chosen = chosenChecks(options);
       const allow = allowedOn(guest, options.config);
       const lives = new FindingLives();
+      let seen = true;
       const left = options.count ?? Number.POSITIVE_INFINITY;
       for (let done = 0; done < left && !interruption.signal.aborted; done++) {
         if (done > 0) await pause(options.interval * 1000, interruption.signal);
@@ -57,9 +58,11 @@ export const define: CommandModule["define"] = (command, io) => {
           allow,
         );
         guest.requireAlive();
+        seen = look.checks.every(({ status }) => status === "pass" || status === "fail");
         await tell(io, options, target, look, changes(lives, look), done === 0);
       }
-      io.exit(lives.open.length > 0 ? exitStatus.findings : exitStatus.clean);
+      const rest = seen ? exitStatus.clean : exitStatus.partial;
+      io.exit(lives.open.length > 0 ? exitStatus.findings : rest);
     });
 };
 
@@ -91,7 +94,8 @@ async function tell(
   const colours = outputColours(io);
   if (first) await write(io.stdout, `${opening(look)}\n`);
   for (const { event, at, finding } of events) {
-    const lines = event === "resolved" ? [finding.title] : describeFinding(finding, colours);
+    const lines =
+      event === "resolved" ? [printable(finding.title)] : describeFinding(finding, colours);
     await write(io.stdout, `${at.toISOString()} ${event.toUpperCase()} ${lines.join("\n")}\n`);
   }
 }
