@@ -1,4 +1,5 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { exitStatus, KvmsecError, systemCode } from "../base/errors.ts";
 
 /** A file that is written in places; what lies between reads as zeros and takes no room. */
 export class SparseFile implements Disposable {
@@ -22,5 +23,27 @@ export class SparseFile implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+  }
+}
+
+/** What a command that copies a file out of a guest is told about where it goes. */
+export type OutputOptions = { readonly output: string; readonly force?: boolean };
+
+/** Makes the file that the user named and lets it be filled. Throws KVMSEC_OUTPUT (usage). */
+export function intoFile<Result>(
+  { output, force }: OutputOptions,
+  fill: (file: SparseFile) => Result,
+): Result {
+  try {
+    using file = new SparseFile(output, force === true);
+    return fill(file);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === undefined || error instanceof KvmsecError) throw error;
+    throw new KvmsecError("KVMSEC_OUTPUT", `${output} cannot be written (${code}).`, {
+      hint: code === "EEXIST" ? "--force overwrites it." : "Choose another place with -o.",
+      exit: exitStatus.usage,
+      cause: error,
+    });
   }
 }

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { usageError } from "../../base/errors.ts";
 import { approvalOf, awaiting } from "../../daemon/approvals.ts";
@@ -11,9 +10,10 @@ import { readLog } from "../../events/log-reader.ts";
 import { openHome } from "../../vm/home.ts";
 import type { Home } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
-import { write, writeDocument, writeTable } from "../output.ts";
+import { timeText, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
 import { printable } from "../text.ts";
+import { whoSays } from "../person.ts";
 
 type Options = {
   readonly note?: string;
@@ -61,10 +61,6 @@ const columns: readonly Column<Row>[] = [
   { title: "FINDINGS", value: ({ record }) => record.decision.findings.join(", "), shrink: 20 },
 ];
 
-function timeText(time: Date): string {
-  return time.toISOString().slice(0, 19).replace("T", " ");
-}
-
 /** `kvmsec approve` and `kvmsec deny`. */
 export function defineVerdict(
   command: Command,
@@ -80,7 +76,7 @@ export function defineVerdict(
       const home = openHome();
       const { record } = await pending(home, id);
       const { run, guest } = record.decision;
-      const by = named ?? process.env["SUDO_USER"] ?? userInfo().username;
+      const by = whoSays({ by: named });
       const data = { run, decision: record.number, by, note };
       await recordByHand(home, { kind, guest, data });
       const reactions = awaiting(record);

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { exitStatus, usageError } from "../../base/errors.ts";
 import { BaselineStore } from "../../baseline/baseline-store.ts";
@@ -8,10 +7,11 @@ import { observe } from "../../baseline/observe.ts";
 import { GuestVolumes } from "../../files/guest-volumes.ts";
 import { openHome } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
-import { write, writeDocument, writeTable } from "../output.ts";
+import { timeText, write, writeDocument, writeTable } from "../output.ts";
 import { printable } from "../text.ts";
 import { attachWith, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
+import { whoSays } from "../person.ts";
 
 type Options = ViewOptions & {
   readonly name?: string;
@@ -51,7 +51,7 @@ function defineCreate(command: Command, io: CommandIo): void {
       const baseline = {
         name,
         createdAt: new Date().toISOString(),
-        by: who(options),
+        by: whoSays(options),
         note: options.note ?? "",
       };
       using store = new BaselineStore(openHome());
@@ -83,7 +83,7 @@ function defineShow(command: Command, io: CommandIo): void {
           io,
           [
             { title: "NAME", value: (row) => row.name },
-            { title: "MADE", value: (row) => row.createdAt.slice(0, 19) },
+            { title: "MADE", value: (row) => timeText(new Date(row.createdAt)) },
             { title: "BY", value: (row) => row.by },
             { title: "NOTE", value: (row) => row.note },
           ],
@@ -148,7 +148,7 @@ function defineAccept(command: Command, io: CommandIo): void {
         );
       }
       using store = new BaselineStore(openHome());
-      store.accept(options.name ?? target, chosen, { by: who(options), note: options.note });
+      store.accept(options.name ?? target, chosen, { by: whoSays(options), note: options.note });
       if (options.json === true) {
         return writeDocument(io, "kvmsec.baseline-accept/1", {
           target,
@@ -181,8 +181,4 @@ function json({ before, after, ...rest }: Difference): object {
 function line({ kind, key, change, before, after }: Difference): string {
   const values = change === "changed" ? ` ${before} → ${after}` : ` ${after ?? before ?? ""}`;
   return printable(`${change} ${kind}:${key}${values}`.trimEnd());
-}
-
-function who({ by }: Options): string {
-  return by ?? process.env["SUDO_USER"] ?? userInfo().username;
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { KvmsecError, exitStatus, systemCode } from "../../base/errors.ts";
+import { KvmsecError, exitStatus } from "../../base/errors.ts";
 import { GuestVolumes } from "../../files/guest-volumes.ts";
 import { directoryOf } from "../../files/disk-tree.ts";
 import type { DirectoryEntry, FoundFile } from "../../files/disk-tree.ts";
@@ -9,7 +9,7 @@ import type { CommandIo, CommandModule } from "../command.ts";
 import { diskOption } from "../file-options.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import { printable } from "../text.ts";
-import { SparseFile } from "../sparse-file.ts";
+import { intoFile } from "../sparse-file.ts";
 import { attachWith, documentHead, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
 
@@ -177,26 +177,15 @@ function defineExtract(command: Command, io: CommandIo): void {
 
 function writeOut(
   { fileSystem, inode }: FoundFile,
-  { output, force }: ExtractOptions,
+  options: ExtractOptions,
   problem: Problem,
 ): void {
-  try {
-    using file = new SparseFile(output, force === true);
+  intoFile(options, (file) => {
     for (const { offset, bytes } of fileSystem.pieces(inode, problem)) {
       if (typeof bytes !== "string") file.write(offset, bytes);
     }
     file.end(inode.size);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === undefined) throw error;
-    const hint = code === "EEXIST" ? "--force overwrites it." : "Choose another place with -o.";
-    const sentence = `${output} cannot be written (${code}).`;
-    throw new KvmsecError("KVMSEC_OUTPUT", sentence, {
-      hint,
-      exit: exitStatus.usage,
-      cause: error,
-    });
-  }
+  });
 }
 
 /** Finds the file, lets it be used, tells what could not be read, and leaves with what that comes to. */

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
@@ -17,6 +16,7 @@ import { parseSize } from "../../vm/size.ts";
 import type { CommandIo } from "../command.ts";
 import { sizeText, timeText, write, writeDocument, writeTable } from "../output.ts";
 import { printable } from "../text.ts";
+import { byOption, whoSays } from "../person.ts";
 
 type Options = {
   readonly json?: boolean;
@@ -31,8 +31,16 @@ type Options = {
 /** `evidence list`, `hold`, `release` and `prune`: what lies there, and how long it stays. */
 export function defineKeeping(command: Command, io: CommandIo): void {
   defineList(command, io);
-  defineHold(command, io);
-  defineRelease(command, io);
+  defineVerdict(command, io, {
+    name: "hold",
+    description: "puts a package under hold: retention never deletes it",
+    does: hold,
+  });
+  defineVerdict(command, io, {
+    name: "release",
+    description: "ends the hold of a package",
+    does: release,
+  });
   definePrune(command, io);
 }
 
@@ -68,52 +76,44 @@ function defineList(command: Command, io: CommandIo): void {
     });
 }
 
-function defineHold(command: Command, io: CommandIo): void {
-  command
-    .command("hold")
-    .description("puts a package under hold: retention never deletes it")
-    .argument("<folder>", "the package")
-    .requiredOption("--note <text>", "why")
-    .option("--by <name>", "who says so (default: this user)")
+/** Takes a package under hold or out of it, and puts that on record. */
+function defineVerdict(
+  command: Command,
+  io: CommandIo,
+  { name, description, does }: { name: "hold" | "release"; description: string; does: Verdict },
+): void {
+  const verdict = command
+    .command(name)
+    .description(description)
+    .argument("<folder>", "the package");
+  byOption(verdict.requiredOption("--note <text>", "why"))
     .option("--json", "one JSON document")
     .action(async (folder: string, options: Options) => {
       const home = openHome();
       const { id, guest, place } = identify(folder);
-      const by = who(options);
-      const note = options.note ?? "";
-      holdPackage(home, { id, by, note, at: new Date().toISOString() });
-      await recordByHand(home, {
-        kind: "evidence-held",
-        guest,
-        data: { folder: place, id, by, note },
-      });
-      if (options.json === true) {
-        return writeDocument(io, "kvmsec.evidence-hold/1", { folder: place, id, by, note });
-      }
-      await write(io.stdout, `${printable(place)} is under hold.\n`);
+      const data = { folder: place, id, by: whoSays(options), note: options.note ?? "" };
+      does(home, data);
+      const kind = name === "hold" ? "evidence-held" : "evidence-released";
+      await recordByHand(home, { kind, guest, data });
+      if (options.json === true) return writeDocument(io, `kvmsec.evidence-${name}/1`, data);
+      const now = name === "hold" ? "is under hold" : "is not under hold any more";
+      await write(io.stdout, `${printable(place)} ${now}.\n`);
     });
 }
 
-function defineRelease(command: Command, io: CommandIo): void {
-  command
-    .command("release")
-    .description("ends the hold of a package")
-    .argument("<folder>", "the package")
-    .requiredOption("--note <text>", "why")
-    .option("--by <name>", "who says so (default: this user)")
-    .option("--json", "one JSON document")
-    .action(async (folder: string, options: Options) => {
-      const home = openHome();
-      const { id, guest, place } = identify(folder);
-      if (!releasePackage(home, id)) {
-        throw usageError("KVMSEC_EVIDENCE_NOT_HELD", `${folder} is not under hold.`);
-      }
-      const by = who(options);
-      const data = { folder: place, id, by, note: options.note ?? "" };
-      await recordByHand(home, { kind: "evidence-released", guest, data });
-      if (options.json === true) return writeDocument(io, "kvmsec.evidence-release/1", data);
-      await write(io.stdout, `${printable(place)} is not under hold any more.\n`);
-    });
+type Verdict = (home: Home, data: { folder: string; id: string; by: string; note: string }) => void;
+
+function hold(home: Home, { id, by, note }: Parameters<Verdict>[1]): void {
+  holdPackage(home, { id, by, note, at: new Date().toISOString() });
+}
+
+function release(home: Home, { id, folder }: Parameters<Verdict>[1]): void {
+  if (releasePackage(home, id)) return;
+  throw usageError(
+    "KVMSEC_EVIDENCE_NOT_HELD",
+    `${folder} is not under hold.`,
+    "kvmsec evidence list shows what is.",
+  );
 }
 
 function definePrune(command: Command, io: CommandIo): void {
@@ -138,7 +138,7 @@ function definePrune(command: Command, io: CommandIo): void {
         if (!dryRun && !removePackage(home, one)) continue;
         removed.push({ folder, id, bytes, why });
         if (dryRun) continue;
-        const data = { folder, id, by: who(options), why, bytes };
+        const data = { folder, id, by: whoSays(options), why, bytes };
         await recordByHand(home, { kind: "evidence-pruned", guest: null, data });
       }
       if (options.json === true) {
@@ -175,10 +175,6 @@ function identify(folder: string): { id: string; guest: string | null; place: st
   const { manifest } = readManifest(place);
   const { target } = manifest.facts;
   return { id: manifest.id, guest: typeof target === "string" ? target : null, place };
-}
-
-function who({ by }: Options): string {
-  return by ?? process.env["SUDO_USER"] ?? userInfo().username;
 }
 
 function wholeNumber(text: string): number {

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { exitStatus, usageError } from "../../base/errors.ts";
 import { recordByHand } from "../../daemon/control-client.ts";
@@ -11,6 +10,7 @@ import { describeFinding } from "../finding-text.ts";
 import { outputColours, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
 import { printable } from "../text.ts";
+import { whoSays } from "../person.ts";
 
 type Options = {
   readonly guest?: string;
@@ -103,7 +103,7 @@ function defineAck(command: Command, io: CommandIo): void {
     .action(async (id: string, options: Options & { readonly note: string }) => {
       const home = openHome();
       const open = openFindings(id, options);
-      const by = options.by ?? process.env["SUDO_USER"] ?? userInfo().username;
+      const by = whoSays(options);
       for (const { guest, run } of open) {
         const data = { run, id, by, note: options.note };
         await recordByHand(home, { kind: "finding-acknowledged", guest, data });

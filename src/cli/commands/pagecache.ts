@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { KvmsecError, exitStatus, systemCode } from "../../base/errors.ts";
+import { exitStatus } from "../../base/errors.ts";
 import type { ExitStatus } from "../../base/errors.ts";
 import { copyPieces } from "../../linux/file-copy.ts";
 import type { FileCopy } from "../../linux/file-copy.ts";
@@ -9,7 +9,8 @@ import type { CachedFile, CacheSelection } from "../../views/pagecache.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { sizeText, write, writeDocument } from "../output.ts";
 import { pidOption } from "../pid-option.ts";
-import { SparseFile } from "../sparse-file.ts";
+import { intoFile } from "../sparse-file.ts";
+import { printable } from "../text.ts";
 import type { Column } from "../table.ts";
 import { attachWith, defineView, documentHead, targetArgument } from "../view.ts";
 import type { ViewOptions } from "../view.ts";
@@ -63,38 +64,30 @@ function defineExtract(command: Command, io: CommandIo): void {
         });
       } else {
         await write(io.stdout, `${describe(file, copy)}\n`);
-        for (const line of [...problems, ...holeLines(copy)]) io.stderr.write(`kvmsec: ${line}\n`);
+        for (const line of [...problems, ...holeLines(copy)]) {
+          io.stderr.write(`kvmsec: ${printable(line)}\n`);
+        }
       }
       io.exit(status(copy, problems));
     });
 }
 
 function extract(
-  { output, force }: ExtractOptions,
+  options: ExtractOptions,
   copy: (write: (offset: number, bytes: Uint8Array) => void) => FileCopy,
 ): FileCopy {
-  try {
-    using file = new SparseFile(output, force === true);
+  return intoFile(options, (file) => {
     const copied = copy((offset, bytes) => file.write(offset, bytes));
     file.end(copied.size);
     return copied;
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === undefined) throw error;
-    const hint = code === "EEXIST" ? "--force overwrites it." : "Choose another place with -o.";
-    throw new KvmsecError("KVMSEC_OUTPUT", `${output} cannot be written (${code}).`, {
-      hint,
-      exit: exitStatus.usage,
-      cause: error,
-    });
-  }
+  });
 }
 
 function describe(
   { path, device, inode }: CachedFile,
   { size, copied, complete }: FileCopy,
 ): string {
-  const name = path ?? `${device}:${inode}`;
+  const name = printable(path ?? `${device}:${inode}`);
   return complete
     ? `${name}: all ${size} bytes`
     : `${name}: ${copied} of ${size} bytes, the rest left as zeros`;
