@@ -58,9 +58,9 @@ export async function relaunch(
     acceleratorReason: options.reason,
     ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
   };
-  writeDocumentFile(paths.run, run);
-  packets?.begin(run);
   try {
+    writeDocumentFile(paths.run, run);
+    packets?.begin(run);
     await qemu.answers();
     if (packets !== undefined) startPacketKeeper(homeRoot(paths));
     return { run, monitor: await connectQmp(paths.operator) };

@@ -87,9 +87,9 @@ async function launch(
     acceleratorReason: reason,
     ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
   };
-  writeDocumentFile(paths.run, run);
-  packets?.begin(run);
   try {
+    writeDocumentFile(paths.run, run);
+    packets?.begin(run);
     await mustAnswer(qemu, paths, config);
     if (packets !== undefined) startPacketKeeper(homeRoot(paths));
     return run;
