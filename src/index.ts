@@ -26,12 +26,14 @@ export {
   vmState,
 } from "./vm/guest-vm.ts";
 export { connectQmp } from "./qmp/connection.ts";
+export { runJob } from "./qmp/jobs.ts";
 export { listQemuProcesses } from "./vm/qemu-process.ts";
 export { watchability } from "./vm/watchability.ts";
 export { checks } from "./checks/registry.ts";
 export type { AttachOptions } from "./vm/guest.ts";
 export type { GuestVm, VmState } from "./vm/guest-vm.ts";
 export type { QmpConnection } from "./qmp/connection.ts";
+export type { JobOptions } from "./qmp/jobs.ts";
 export type { Check } from "./checks/check.ts";
 export type { Finding } from "./checks/finding.ts";
 export type { Sweep } from "./checks/sweep.ts";

@@ -20,10 +20,5 @@ export type GuestVirtual = number & { readonly [virtualBrand]?: true };
 /** The value of a read that could not be done. */
 export const FAULT = Number.NaN;
 
-/** True where a read could not be done. */
-export function isFault(value: number): boolean {
-  return value !== value;
-}
-
 export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 4096;

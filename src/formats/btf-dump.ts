@@ -14,11 +14,6 @@ export function dumpType(btf: Btf, id: number): string {
   );
 }
 
-/** All types from `first` on, the module's own ones unless told. */
-export function* dumpTypes(btf: Btf, first = btf.firstId): Generator<string> {
-  for (let id = first; id < btf.typeCount; id++) yield dumpType(btf, id);
-}
-
 function quoted(name: string): string {
   return `'${name === "" ? "(anon)" : name}'`;
 }

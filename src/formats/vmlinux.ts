@@ -1,8 +1,5 @@
 import { elfSection, parseElf, allElfNotes, gnuBuildId, SegmentType, elfData } from "./elf.ts";
 import type { Elf } from "./elf.ts";
-import { findKallsyms } from "./kallsyms.ts";
-import type { SymbolTable } from "./symbol-table.ts";
-import { readElfSymbols } from "./elf-symbols.ts";
 
 /** What can be had from an ELF kernel: the `vmlinux` of a build, or what a boot image unpacks to. */
 export type Vmlinux = {
@@ -49,17 +46,4 @@ function layOut(bytes: Uint8Array, elf: Elf): Pick<Vmlinux, "image" | "imageBase
   const image = new Uint8Array(size);
   for (const { start, data } of loads) image.set(data, start - imageBase);
   return { image, imageBase };
-}
-
-/**
- * Its symbols at link addresses: from the ELF symbol table, and where that is stripped (every
- * distribution's boot image) from kallsyms.
- */
-export function vmlinuxSymbols(
-  bytes: Uint8Array,
-  vmlinux: Vmlinux,
-): { ok: true; table: SymbolTable } | { ok: false; reason: string } {
-  const table = readElfSymbols(bytes, vmlinux.elf);
-  if (table !== undefined) return { ok: true, table };
-  return findKallsyms(vmlinux.image, vmlinux.imageBase);
 }

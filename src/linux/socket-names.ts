@@ -69,7 +69,6 @@ const TYPES: Readonly<Record<number, string>> = {
   10: "packet",
 };
 
-export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 
 export function typeName(type: number): string | undefined {

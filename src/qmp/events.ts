@@ -1,14 +1,3 @@
-import type { QmpEvents } from "./generated.ts";
-
-/** An event whose data has a type. */
-export type KnownQmpEvent = {
-  [Name in keyof QmpEvents]: {
-    readonly name: Name;
-    readonly data: QmpEvents[Name];
-    readonly time: Date;
-  };
-}[keyof QmpEvents];
-
 /** Any event of a monitor. The data comes from QEMU and is not checked beyond being an object. */
 export type QmpEvent = { readonly name: string; readonly data: unknown; readonly time: Date };
 

@@ -6,7 +6,7 @@ import { findKallsyms } from "../../src/formats/kallsyms.ts";
 import type { KallsymsCandidate } from "../../src/formats/kallsyms.ts";
 import { deserializeSymbols, serializeSymbols } from "../../src/formats/symbol-cache.ts";
 import type { SymbolTable } from "../../src/formats/symbol-table.ts";
-import { vmlinuxSymbols } from "../../src/formats/vmlinux.ts";
+import { vmlinuxSymbols } from "../fixtures/vmlinux-symbols.ts";
 import { MappedMemory } from "../../src/memory/mapped-memory.ts";
 import { kernelNames, unpackedKernel } from "./formats-kernels.ts";
 import type { UnpackedKernel } from "./formats-kernels.ts";

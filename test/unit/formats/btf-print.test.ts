@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { BtfKind, parseBtf } from "../../../src/formats/btf.ts";
 import type { Btf } from "../../../src/formats/btf.ts";
-import { dumpTypes } from "../../../src/formats/btf-dump.ts";
+import { dumpTypes } from "../../fixtures/btf-dump.ts";
 import { printType } from "../../../src/formats/btf-print.ts";
 import { BtfWriter } from "../../fixtures/btf-writer.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { BtfKind, memberPath, parseBtf, readBtfHeader } from "../../../src/formats/btf.ts";
 import type { Btf } from "../../../src/formats/btf.ts";
-import { checkBtf } from "../../../src/formats/btf-check.ts";
+import { checkBtf } from "../../fixtures/btf-check.ts";
 import { BtfWriter } from "../../fixtures/btf-writer.ts";
 
 function parsed(bytes: Uint8Array, base?: Btf): Btf {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parseVmlinux, vmlinuxSymbols } from "../../../src/formats/vmlinux.ts";
+import { parseVmlinux } from "../../../src/formats/vmlinux.ts";
+import { vmlinuxSymbols } from "../../fixtures/vmlinux-symbols.ts";
 import type { Vmlinux } from "../../../src/formats/vmlinux.ts";
 import { BtfWriter } from "../../fixtures/btf-writer.ts";
 import { writeElf, writeNote } from "../../fixtures/elf-writer.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { dumpTypes } from "../../../src/formats/btf-dump.ts";
+import { dumpTypes } from "../../fixtures/btf-dump.ts";
 import { Btf } from "../../../src/formats/btf.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
 import { symbols } from "../../../src/views/symbols.ts";
