@@ -11,6 +11,7 @@ import { lastAtOrBelow } from "./function-map.ts";
 import { hookForm } from "./hook-forms.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
+import { pageView } from "./page-view.ts";
 import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
 import type { PatchSite } from "./patch-sites.ts";
@@ -87,7 +88,7 @@ export class CodeForms {
     const changed: { page: GuestVirtual; seen: Buffer }[] = [];
     for (let page = start; page < start + size; page += PAGE_SIZE) {
       pages++;
-      const view = this.#view(page, Math.min(PAGE_SIZE, start + size - page));
+      const view = pageView(this.#kernel, page, Math.min(PAGE_SIZE, start + size - page));
       if (view === undefined) unread++;
       else if (!this.#isVerified(page, view, scene)) {
         changed.push({ page, seen: Buffer.from(view) });
@@ -115,12 +116,6 @@ export class CodeForms {
     const known = this.#verified.get(page);
     if (known === undefined || !known.bytes.equals(view)) return false;
     return known.generation === undefined || known.generation === generation;
-  }
-
-  #view(page: GuestVirtual, length: number): Uint8Array | undefined {
-    const { space } = this.#kernel;
-    const at = space.memory.offsetOf(space.physical(page));
-    return at < 0 ? undefined : space.memory.u8.subarray(at, at + length);
   }
 
   #function(

@@ -8,6 +8,7 @@ import type { CodeFile, Section } from "./code-file.ts";
 import { lastAtOrBelow } from "./function-map.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
+import { pageView } from "./page-view.ts";
 import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
 import type { Probes } from "./planted-probes.ts";
@@ -76,7 +77,7 @@ export class TextIntegrity {
     const changes: TextChange[] = [];
     const end = section.start + section.size;
     for (let from = section.start; from < end; from = pageAfter(from)) {
-      const view = this.#view(from, Math.min(pageAfter(from), end) - from);
+      const view = pageView(this.#kernel, from, Math.min(pageAfter(from), end) - from);
       if (view === undefined) unread(from);
       else if (!this.#isVerified(from, view, targets.generation)) {
         changes.push(...this.#settled(from, view, matcher, forms, targets));
@@ -106,7 +107,7 @@ export class TextIntegrity {
         if (!forms.unfinished) this.#verified.set(from, { bytes: seen, generation });
         return found;
       }
-      current = this.#view(from, seen.length);
+      current = pageView(this.#kernel, from, seen.length);
       if (current !== undefined && seen.equals(current)) return found;
     }
     return found;
@@ -121,7 +122,7 @@ export class TextIntegrity {
   /** What has to stand where a change was found, or why that cannot be told. */
   right({ address, expected }: TextChange, targets: LegalTargets): RightCode {
     const page = pageAfter(address) - PAGE_SIZE;
-    const view = this.#view(page, PAGE_SIZE);
+    const view = pageView(this.#kernel, page, PAGE_SIZE);
     if (view === undefined) return { reason: "its page is not in memory" };
     const forms = new LegalForms(this.#kernel, targets);
     const matcher = new TextMatcher(this.file, this.#sites, forms);
@@ -149,7 +150,7 @@ export class TextIntegrity {
     const end = start + size;
     for (let from = start; from < end; from = pageAfter(from)) {
       const length = Math.min(pageAfter(from), end) - from;
-      const view = this.#view(from, length);
+      const view = pageView(this.#kernel, from, length);
       const expected = this.file.bytes(from, length);
       if (view === undefined || expected === undefined) unread += length;
       else if (Buffer.compare(view, expected) !== 0) {
@@ -157,13 +158,6 @@ export class TextIntegrity {
       }
     }
     return { changes, unread };
-  }
-
-  /** The page as the guest has it now, translated anew: a remapped page is not overlooked. */
-  #view(page: GuestVirtual, length: number): Uint8Array | undefined {
-    const { space } = this.#kernel;
-    const at = space.memory.offsetOf(space.physical(page));
-    return at < 0 ? undefined : space.memory.u8.subarray(at, at + length);
   }
 
   #explain(
