@@ -21,11 +21,12 @@ export const kernelPointers: Check = {
   run(context) {
     tellOwnerProblems(context);
     let looked = 0;
-    for (const pointer of platformPointers(context.kernel)) {
+    const problem = (reason: string): void => context.unseen(reason);
+    for (const pointer of platformPointers(context.kernel, problem)) {
       looked++;
       checkPointer(context, pointer, pointer.name.startsWith("ftrace_") ? "listed" : "kernel");
     }
-    for (const pointer of staticCallTargets(context.kernel)) {
+    for (const pointer of staticCallTargets(context.kernel, problem)) {
       looked++;
       checkPointer(context, pointer, "distribution");
     }

@@ -77,6 +77,9 @@ export class OperationsChecker {
   #functions(each: OperationsTable, allowed: Allowed): void {
     const { kernel, facts } = this.#context;
     const home = facts.get(codeOwners).describe(each.table);
+    if (kernel.types.struct(each.struct) === 0) {
+      return this.#context.unseen(`where functions lie in struct ${each.struct} is not known`);
+    }
     for (const { name, offset } of functionMembers(kernel, each.struct)) {
       const target = kernel.space.pointer(each.table + offset);
       if (target === 0) continue;

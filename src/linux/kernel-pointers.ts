@@ -32,10 +32,14 @@ const KEY_PREFIX = "__SCK__";
 const keys = new WeakMap<Kernel, readonly { name: string; address: GuestVirtual }[]>();
 
 /** Those of the processor's and platform's operations, and of ftrace. NULL is left out. */
-export function* platformPointers(kernel: Kernel): Generator<KernelPointer> {
+export function* platformPointers(
+  kernel: Kernel,
+  problem: (reason: string) => void,
+): Generator<KernelPointer> {
   for (const { symbol, struct, behind } of STRUCTS) {
     const variable = kernel.symbol(symbol);
-    if (variable !== variable || kernel.types.struct(struct) === 0) continue;
+    if (variable !== variable) continue;
+    if (kernel.types.struct(struct) === 0) problem(`what ${symbol} holds is not known`);
     const place = behind ? kernel.space.pointer(variable) : variable;
     for (const { name, offset } of functionMembers(kernel, struct)) {
       yield* pointerAt(kernel, `${name} of ${symbol}`, place + offset);
@@ -48,9 +52,10 @@ export function* platformPointers(kernel: Kernel): Generator<KernelPointer> {
 }
 
 /** What every static call of the kernel leads to (struct static_call_key, since 5.10). */
-export function* staticCallTargets(kernel: Kernel): Generator<KernelPointer> {
-  if (!kernel.types.has("static_call_key", "func")) return;
-  const func = kernel.offset("static_call_key", "func");
+export function* staticCallTargets(
+  kernel: Kernel,
+  problem: (reason: string) => void,
+): Generator<KernelPointer> {
   let known = keys.get(kernel);
   if (known === undefined) {
     known = Array.from(kernel.symbols.startingWith(KEY_PREFIX), (index) => ({
@@ -59,9 +64,14 @@ export function* staticCallTargets(kernel: Kernel): Generator<KernelPointer> {
     }));
     keys.set(kernel, known);
   }
+  const func = kernel.types.member("static_call_key", "func")?.offset;
+  if (func === undefined) {
+    return known.length === 0 ? undefined : problem("where static calls lead is not known");
+  }
   for (const { name, address } of known) {
     yield* pointerAt(kernel, `static call ${name}`, address + func);
   }
+  return undefined;
 }
 
 function* pointerAt(kernel: Kernel, name: string, slot: GuestVirtual): Generator<KernelPointer> {

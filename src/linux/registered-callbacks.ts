@@ -125,7 +125,12 @@ export function* registered(
 ): Generator<Callback> {
   const place = placeOf(kernel, registry);
   if (place === undefined) return problem(`${registry.symbol} cannot be told from its namesakes`);
-  if (place !== place || !isKnown(kernel, registry)) return undefined;
+  if (place !== place) return undefined;
+  if (!isKnown(kernel, registry)) {
+    const others = registries.filter(({ symbol }) => symbol === registry.symbol);
+    if (others.some((other) => isKnown(kernel, other))) return undefined;
+    return problem(`what ${registry.symbol} holds is not known`);
+  }
   const [member, struct] = registry.through ?? ["", registry.struct];
   const follow = registry.through && kernel.reader(registry.struct, member);
   for (const each of objects(kernel, registry, place, budget, problem)) {
@@ -141,8 +146,10 @@ export function* registered(
 }
 
 /** A list that changed its kind is in `registries` twice: this kernel has one of them. */
-function isKnown({ types }: Kernel, { struct, shape }: Registry): boolean {
-  return types.struct(struct) !== 0 && (!("link" in shape) || types.has(struct, shape.link));
+function isKnown({ types }: Kernel, { struct, shape, through }: Registry): boolean {
+  const linked = !("link" in shape) || types.has(struct, shape.link);
+  const leads = through === undefined || types.struct(through[1]) !== 0;
+  return types.struct(struct) !== 0 && linked && leads;
 }
 
 /** Static variables of several files may have one name: a list is what leads back to itself. */

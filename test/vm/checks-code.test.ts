@@ -14,6 +14,7 @@ import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { moduleFolder } from "./harness/guest-modules.ts";
 import { bootTiny } from "./harness/guest.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
+import { withoutStruct } from "./harness/unknown-types.ts";
 
 const IDS = new Set([
   "kernel-text",
@@ -23,6 +24,11 @@ const IDS = new Set([
   "gdt",
   "kernel-pointers",
 ]);
+/** Where the kernel's own code lies and leads; without any of it something goes unseen. */
+const UNKNOWN = ["module", "bpf_prog_pack", "ftrace_ops", "static_call_key", "net_protocol"];
+const ASKING = checks.filter(({ id }) =>
+  ["kernel-pages", "kernel-pointers", "registered-callbacks", "ftrace", "timers"].includes(id),
+);
 /** With static calls, alternatives, tables of functions, and modules that need other modules. */
 const MODULES = ["nf_tables", "overlay", "bridge", "veth", "tun"];
 const guests = [
@@ -88,6 +94,14 @@ for (const { release, flavour, cpu } of guests) {
       await t.test(`without files: ${tampering.title}`, (inner) =>
         plant(inner, tampering, lookAtForms),
       );
+    }
+    for (const struct of flavour === "cloud" ? UNKNOWN : []) {
+      await t.test(`as if a newer kernel had renamed ${struct}`, () => {
+        const without = withoutStruct(attached.kernel, struct);
+        const { findings, checks: results } = sweep(without, [...forms, ...ASKING]);
+        assert.deepEqual(findings, []);
+        assert.ok(results.some(({ status }) => status === "error" || status === "skipped"));
+      });
     }
     await t.test("a module without a file is told of", () => {
       const { checks: results } = sweep(attached.kernel, chosen, {

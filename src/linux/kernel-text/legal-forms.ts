@@ -229,6 +229,8 @@ export class LegalForms {
     const place = conditional ? at + 1 : at;
     if (!conditional && code[at] !== CALL && code[at] !== JMP) return false;
     const target = nearTarget(code, place, address + (place - at));
+    // What no key tells may be any function: the check of the keys says that they are not known.
+    if (func === undefined && this.isFunction(target)) return true;
     return target === func || this.#targets.namesAt(target).startsWith("__SCT__");
   }
 
