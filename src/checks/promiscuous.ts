@@ -116,7 +116,8 @@ function reportAsked(
     listeners.length === 0 ? "somebody's order" : names || "a socket that nobody has open";
   context.report({
     ...common,
-    severity: "low",
+    // Whoever hides from the list of processes, or in the kernel, is no administrator.
+    severity: listeners.some(({ holders }) => holders.length === 0) ? "medium" : "low",
     confidence: "high",
     title: `Device ${name} takes every packet, for ${who}.`,
     evidence: {
