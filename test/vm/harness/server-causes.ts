@@ -61,14 +61,6 @@ export const tracingCauses: readonly HarmlessCause[] = [
 
 export const powerCauses: readonly HarmlessCause[] = [
   {
-    title: "suspend to idle and to memory, and resume",
-    commands: `for mode in freeze standby mem; do
-        grep -q $mode /sys/power/state || continue
-        rtcwake -m $mode -s 4; sleep 2
-      done
-      test "$(cat /sys/power/suspend_stats/success)" -gt 0`,
-  },
-  {
     title: "a kernel loaded for kexec, and taken back",
     commands: `kexec -s -l /boot/vmlinuz-$(uname -r) --initrd=/boot/initrd.img-$(uname -r) --reuse-cmdline
       test "$(cat /sys/kernel/kexec_loaded)" = 1; sleep 2; kexec -s -u
