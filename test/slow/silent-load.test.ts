@@ -45,7 +45,11 @@ async function sweepUnderLoad(name: string, sweeps: number): Promise<SilenceLog>
   storms.use(moduleStorm(guest, MODULES));
   storms.use(deviceStorm(guest));
   const log = new SilenceLog();
-  for (let round = 0; round < sweeps; round++) log.add(await look(), `sweep ${round}`);
+  for (let round = 0; round < sweeps; round++) {
+    log.add(await look(), `sweep ${round}`);
+    // At once: a long run may be cut short.
+    if (log.sweeps % 100 === 0) console.log(`${log.sweeps} sweeps, ${log.falseFindings} findings`);
+  }
   // It lived through all of it.
   await guest.run("true");
   return log;

@@ -38,6 +38,10 @@ export class SilenceLog {
     return rows.map(([what, times]) => `${times} × ${what}`).join("; ");
   }
 
+  get falseFindings(): number {
+    return this.#false.size;
+  }
+
   assertSilent(): void {
     const told = [...this.#false]
       .slice(0, TOLD)
