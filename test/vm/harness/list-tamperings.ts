@@ -61,8 +61,9 @@ function ftraceTamperings(place: HookPlace): HookTampering[] {
       tamper: () => register(nobody),
       says: /callback of an ftrace user leads to memory of nobody/,
     },
-    ...(kernel.types.has("fgraph_ops", "entryfunc") ? [graphTampering(place)] : []),
-    directTampering(place),
+    // Only one user before 6.12; no direct calls where nobody asked for them.
+    ...(Number.isNaN(kernel.symbol("fgraph_array")) ? [] : [graphTampering(place)]),
+    ...(Number.isNaN(kernel.symbol("direct_functions")) ? [] : [directTampering(place)]),
   ];
 }
 
