@@ -10,6 +10,7 @@ import { kernelMemoryCode, moduleMemoryCode } from "../linux/kernel-text/memory-
 import type { Kernel } from "../linux/kernel.ts";
 import type { ModulePart } from "../linux/module-memory.ts";
 import { moduleSections } from "../linux/module-sections.ts";
+import type { ModuleSection } from "../linux/module-sections.ts";
 import type { Module } from "../linux/module.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
@@ -125,10 +126,12 @@ class Regions {
     const key = [text.base, text.size, buildId].join();
     const known = this.#modules.get(module);
     if (known?.key === key) return known;
+    const sections = moduleSections(this.#kernel, module);
+    if (sections === undefined) return "where its sections lie cannot be told";
     const functions = new FunctionMap(
       space.symbols,
       { start: text.base, size: text.size },
-      alternativeCode(this.#kernel, module, text),
+      alternativeCode(sections, text),
     );
     const code = moduleMemoryCode(this.#kernel, module, space.symbols);
     const forms = new CodeForms(this.#kernel, code, this.#recordsIn(functions));
@@ -147,9 +150,9 @@ class Regions {
  * Code of alternatives, which may still name what was freed after initialisation, and of fixups
  * (until 5.16), which jump back to where an access failed.
  */
-function alternativeCode(kernel: Kernel, module: GuestVirtual, text: ModulePart): Section[] {
+function alternativeCode(sections: readonly ModuleSection[], text: ModulePart): Section[] {
   const end = text.base + text.size;
-  const inText = (moduleSections(kernel, module) ?? [])
+  const inText = sections
     .filter(({ address }) => address >= text.base && address < end)
     .toSorted((a, b) => a.address - b.address);
   return inText.flatMap(({ name, address }, index) => {

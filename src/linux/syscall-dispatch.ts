@@ -12,6 +12,11 @@ const REGISTER_ESI = 6;
 const SUB = 5;
 const CMP = 7;
 const DEC = 1;
+/** The first of eight opcodes each, one a register. */
+const PUSH = 0x50;
+const POP = 0x58;
+const SUB_RSP = 0xec;
+const ADD_RSP = 0xc4;
 /** ModRM and SIB of `[disp32 + index * 8]`. */
 const TABLE_MODRM = 0x24;
 const TABLE_SIB = 0xc5;
@@ -119,9 +124,13 @@ class Dispatcher {
   #compute(at: number, instruction: Instruction, registers: Registers) {
     const { map, opcode, modrm } = instruction;
     if (map === "one" && (this.#code[at] & 0xf0) === 0x40) {
-      // Of those with a REX prefix only moves of the frame occur; what they overwrite is lost.
+      // With a REX prefix come the frame's own and zeroing; what they overwrite is lost.
       registers.delete(modrm & 7);
-      return opcode === 0x89 ? "idle" : "unknown";
+      return movesFrame(instruction) || isXor(instruction) ? "idle" : "unknown";
+    }
+    if (map === "one" && (opcode & 0xf8) === POP) {
+      registers.delete(opcode & 7);
+      return "idle";
     }
     const left = registers.get(modrm & 7);
     const isRegister = modrm >= 0xc0;
@@ -133,6 +142,7 @@ class Dispatcher {
     if (map === "one" && opcode === 0xff && isRegister && kind === DEC && left !== undefined) {
       return subtract(registers, modrm & 7, { left, right: 1 });
     }
+    if (isXor(instruction)) return zero(registers, modrm & 7);
     const right = this.#immediate(at, instruction);
     if (right === undefined) return isIdle(instruction) ? "idle" : "unknown";
     if (left === undefined) return "unknown";
@@ -142,7 +152,7 @@ class Dispatcher {
 
   /** What a register is compared with or lessened by; `test` of one with itself compares with 0. */
   #immediate(at: number, { map, opcode, modrm, length }: Instruction): number | undefined {
-    if (map !== "one" || modrm < 0xc0) return undefined;
+    if (map !== "one" || modrm < 0xc0 || (this.#code[at] & 0xf0) === 0x40) return undefined;
     const kind = (modrm >>> 3) & 7;
     if (opcode === 0x85) return kind === (modrm & 7) ? 0 : undefined;
     if ((opcode !== 0x83 && opcode !== 0x81) || (kind !== CMP && kind !== SUB)) return undefined;
@@ -151,6 +161,17 @@ class Dispatcher {
       ? this.#view.getInt8(end - 1) >>> 0
       : this.#view.getUint32(end - 4, true);
   }
+}
+
+/** `xor eax, eax`: CONFIG_ZERO_CALL_USED_REGS leaves nothing in registers behind a branch. */
+function isXor({ map, opcode, modrm }: Instruction): boolean {
+  const same = modrm >= 0xc0 && ((modrm >>> 3) & 7) === (modrm & 7);
+  return map === "one" && same && (opcode === 0x31 || opcode === 0x33);
+}
+
+function zero(registers: Registers, register: number): Compared {
+  registers.set(register, 0);
+  return { left: 0, right: 0 };
 }
 
 function assign(registers: Registers, register: number, value: number | undefined): "idle" {
@@ -170,10 +191,18 @@ function isUnconditional({ map, opcode }: Instruction): boolean {
   return map === "one" && (opcode === 0xe8 || opcode === 0xe9 || opcode === 0xeb);
 }
 
+/** `mov rbp, rsp`, and `sub` and `add` of a constant to RSP. */
+function movesFrame({ opcode, modrm }: Instruction): boolean {
+  return (
+    opcode === 0x89 ||
+    ((opcode === 0x83 || opcode === 0x81) && (modrm === SUB_RSP || modrm === ADD_RSP))
+  );
+}
+
 /** NOPs, ENDBR64 (0f 1e), `xchg ax, ax` and the frame's push change nothing that matters. */
 function isIdle({ map, opcode }: Instruction): boolean {
   if (map === "0f") return opcode === 0x1e || opcode === 0x1f;
-  return map === "one" && (opcode === 0x90 || opcode === 0x55);
+  return map === "one" && (opcode === 0x90 || (opcode & 0xf8) === PUSH);
 }
 
 /** Whether a Jcc jumps after an unsigned comparison (Intel SDM 2, appendix B: tttn). */

@@ -25,7 +25,14 @@ const IDS = new Set([
   "kernel-pointers",
 ]);
 /** Where the kernel's own code lies and leads; without any of it something goes unseen. */
-const UNKNOWN = ["module", "bpf_prog_pack", "ftrace_ops", "static_call_key", "net_protocol"];
+const UNKNOWN = [
+  "module",
+  "attribute_group",
+  "bpf_prog_pack",
+  "ftrace_ops",
+  "static_call_key",
+  "net_protocol",
+];
 const ASKING = checks.filter(({ id }) =>
   ["kernel-pages", "kernel-pointers", "registered-callbacks", "ftrace", "timers"].includes(id),
 );

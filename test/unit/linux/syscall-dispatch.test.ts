@@ -107,6 +107,20 @@ test("a table that begins at 1 is entered by what dec leaves", () => {
   );
 });
 
+test("what compilers put around a branch changes nothing", () => {
+  // nopl; push rbp; mov rbp, rsp; sub rsp, 8 … add rsp, 8; pop rbp; xor eax, eax; xor esi, esi; jmp
+  const frame = [0x0f, 0x1f, 0x44, 0, 0, 0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 8];
+  const code = [...frame, ...compare(3), 0x75, 5 + 9];
+  const end = [0x48, 0x83, 0xc4, 8, 0x5d, 0x31, 0xc0, 0x31, 0xf6];
+  code.push(...end);
+  leave(code, -0x2000);
+  leave(code, -0x3000, 0xe8);
+  assert.deepEqual(follow(code), [-0x3000, -0x3000, -0x3000, -0x2000, -0x3000]);
+  // A register that was taken from the stack is not the number any more.
+  const lost = [0x5e, ...code];
+  assert.ok(follow(lost).every(Number.isNaN));
+});
+
 test("an index that nothing is known of is a fault", () => {
   const { code, slots } = compileTable(9, [], [0x89, 0xce]);
   assert.ok(follow(code, slots).slice(0, 10).every(Number.isNaN));
