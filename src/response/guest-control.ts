@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError, usageError } from "../base/errors.ts";
 import { tryLockFile } from "../native/file-lock.ts";
@@ -8,6 +8,7 @@ import type { QmpConnection } from "../qmp/connection.ts";
 import { listVms } from "../vm/guest-vm.ts";
 import type { GuestVm } from "../vm/guest-vm.ts";
 import type { Home } from "../vm/home.ts";
+import { monitorFor } from "../vm/monitor-choice.ts";
 import { isRunning, processIdentity } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import type { QemuProcess } from "../vm/qemu-process.ts";
@@ -41,20 +42,13 @@ export function controlGuest(home: Home, text: string): ControlledGuest {
   const identity = processIdentity(qemu.pid);
   if (identity === undefined) throw gone(text);
   const vm = listVms(home).find(({ run }) => run?.pid === qemu.pid);
-  const socket = vm?.sockets.operator ?? foreignSocket(qemu);
+  const socket = vm?.sockets.operator ?? monitorFor(qemu);
   if (socket !== undefined) return { text, qemu, identity, vm, socket };
   throw new KvmsecError(
     "KVMSEC_TARGET_NO_MONITOR",
     `The QEMU of ${text} (pid ${qemu.pid}) serves no QMP on a unix socket, so nobody can steer it.`,
     { hint: "Start it with -qmp unix:PATH,server=on,wait=off." },
   );
-}
-
-/** Its first socket, as seen from here: QEMU's own root and working folder may be others. */
-function foreignSocket({ pid, arguments: args }: QemuProcess): string | undefined {
-  const path = args.qmpSockets[0];
-  if (path === undefined || isAbsolute(path)) return path;
-  return join(`/proc/${pid}/cwd`, path);
 }
 
 /** Connects to the guest's monitor. Throws KVMSEC_TARGET_GONE where its QEMU has ended. */

@@ -5,6 +5,7 @@ import { parseVcpuStates } from "../formats/vcpu-state.ts";
 import { connectQmp } from "../qmp/connection.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import type { Guest } from "../vm/guest.ts";
+import { monitorFor } from "../vm/monitor-choice.ts";
 import type { QemuProcess } from "../vm/qemu-process.ts";
 import type { ProcessorSource } from "../vm/processors.ts";
 import { saveDeviceState } from "./device-state.ts";
@@ -24,7 +25,7 @@ export async function pausedProcessors(
 ): Promise<ProcessorSource> {
   const { target, memory } = guest;
   if (target.kind !== "qemu") return missing("a dump cannot be paused");
-  const [socket] = target.qemu.arguments.qmpSockets;
+  const socket = monitorFor(target.qemu);
   if (socket === undefined) return missing("this QEMU has no QMP socket");
   const folder = mkdtempSync(join(tmpdir(), "kvmsec-"));
   try {

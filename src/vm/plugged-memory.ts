@@ -13,7 +13,7 @@ const TIMEOUT_MS = 2000;
  * Only a guest that may grow has any.
  */
 export async function askPluggedMemory(qemu: QemuProcess): Promise<PluggedModule[] | undefined> {
-  const path = monitorFor(qemu.arguments.qmpSockets);
+  const path = monitorFor(qemu);
   if (path === undefined) return undefined;
   try {
     using monitor = await connectQmp(path, { timeoutMs: TIMEOUT_MS });

@@ -36,7 +36,7 @@ export async function readProcessors({
   if (target.kind === "file") {
     return fromNotes(memory instanceof DumpMemory ? memory.notes.cpus : []);
   }
-  const path = monitorFor(target.qemu.arguments.qmpSockets);
+  const path = monitorFor(target.qemu);
   if (path === undefined) return missing("this QEMU has no QMP socket");
   try {
     using monitor = await connectQmp(path, { timeoutMs: TIMEOUT_MS });
