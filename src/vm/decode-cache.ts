@@ -1,9 +1,20 @@
-import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { KnownKernel, SymbolCache } from "../linux/discovery/symbol-cache.ts";
 
 const NAME = /^([0-9a-f]{40})-([0-9a-f]{1,8})-([0-9a-f]{1,8})\.symbols$/;
+
+/** Each has some 3 MB. */
+const MOST_KERNELS = 64;
 
 /** Keeps decoded symbols as files, one a kernel, whose names alone say how to recognise it. */
 export class FileSymbolCache implements SymbolCache {
@@ -49,9 +60,19 @@ export class FileSymbolCache implements SymbolCache {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
       writeFileSync(partial, symbols, { mode: 0o600 });
       renameSync(partial, path);
+      this.#forgetOldest();
     } catch {
       // The next look decodes again.
     }
+  }
+
+  /** A guest can make up build ids as it likes. */
+  #forgetOldest(): void {
+    const files = this.known()
+      .map((kernel) => this.#path(kernel))
+      .map((path) => ({ path, at: statSync(path).mtimeMs }))
+      .toSorted((a, b) => b.at - a.at);
+    for (const { path } of files.slice(MOST_KERNELS)) rmSync(path, { force: true });
   }
 
   #path({ buildId, buildIdOffset, level3Offset }: KnownKernel): string {
