@@ -113,11 +113,13 @@ class Next implements Disposable {
   async #fill(home: Home, config: VmConfig, state: SavedState | undefined): Promise<void> {
     rmSync(this.disk, { force: true });
     if (state === undefined || this.ram === undefined) return makeOverlay(config, this.disk);
-    await Promise.all([
+    const taken = await Promise.allSettled([
       takeOut(home, state, "ram.img", this.ram.fd),
       takeOut(home, state, "disk.qcow2", this.disk),
       takeOut(home, state, "device-state.bin", this.devices),
     ]);
+    // Only when all have ended: whoever still writes would write into whatever gets the RAM's number.
+    for (const each of taken) if (each.status === "rejected") throw each.reason;
   }
 
   [Symbol.dispose](): void {

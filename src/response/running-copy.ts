@@ -51,7 +51,11 @@ export class RunningCopy implements AsyncDisposable {
 
   /** Lets go of the guest's memory, copied or not. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#protection[Symbol.dispose]();
-    await this.#worker.terminate();
+    try {
+      // It works with the descriptor, whose number may soon be another file's.
+      await this.#worker.terminate();
+    } finally {
+      this.#protection[Symbol.dispose]();
+    }
   }
 }
