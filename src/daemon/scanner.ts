@@ -4,7 +4,7 @@ import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
-import type { KernelFiles } from "../files/kernel-files.ts";
+import { KernelFileSearch } from "../files/kernel-file-search.ts";
 import { readProcessors } from "../vm/processors.ts";
 import { CheckTurns } from "./check-turns.ts";
 import type { Turn } from "./check-turns.ts";
@@ -53,13 +53,13 @@ async function answer(asked: LookOrder): Promise<ScannerAnswer> {
 /** A guest that was understood, and what tells that its kernel is still the same. */
 class Scanner {
   readonly #guest: Guest;
-  readonly #files: KernelFiles;
+  readonly #search: KernelFileSearch;
   readonly #boot: string;
   readonly #turns = new CheckTurns();
 
-  private constructor(guest: Guest, files: KernelFiles) {
+  private constructor(guest: Guest, search: KernelFileSearch) {
     this.#guest = guest;
-    this.#files = files;
+    this.#search = search;
     this.#boot = bootOf(guest);
   }
 
@@ -68,7 +68,8 @@ class Scanner {
     if (guest.target.kind !== "qemu" || guest.target.qemu.startTime !== startTime) {
       throw new KvmsecError("KVMSEC_TARGET_GONE", `Process ${pid} is another one by now.`);
     }
-    return new Scanner(guest, filesOf(guest, kernelFile ?? undefined));
+    const search = new KernelFileSearch(() => filesOf(guest, kernelFile ?? undefined));
+    return new Scanner(guest, search);
   }
 
   /** One sweep. What was seen while the guest went away or booted anew counts for nothing. */
@@ -77,7 +78,7 @@ class Scanner {
     const before = process.cpuUsage();
     this.#mustBeTheSame();
     const due = this.#turns.choose(checks, Date.now(), turn);
-    const host = { ...this.#files, ...(await readProcessors(guest)) };
+    const host = { ...this.#search.files, ...(await readProcessors(guest)) };
     const seen = sweep(guest.kernel, due, host, allow);
     const life = liveness.length > 0 ? lookForLife(guest.kernel, liveness) : undefined;
     this.#mustBeTheSame();

@@ -6,6 +6,7 @@ import { allowedOn } from "../../daemon/allow-for.ts";
 import { allowedText } from "./check.ts";
 import { FindingLives } from "../../daemon/finding-life.ts";
 import type { FindingEvent } from "../../daemon/finding-life.ts";
+import { KernelFileSearch } from "../../files/kernel-file-search.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions } from "../../files/kernel-files.ts";
 import { readProcessors } from "../../vm/processors.ts";
@@ -41,7 +42,7 @@ export const define: CommandModule["define"] = (command, io) => {
     .action(async (target: string, options: Options) => {
       using guest = await attachWith(target, options);
       using interruption = onInterrupt();
-      const files = findKernelFiles(guest, options);
+      const search = new KernelFileSearch(() => findKernelFiles(guest, options));
       const chosen = chosenChecks(options);
       const allow = allowedOn(guest, options.config);
       const lives = new FindingLives();
@@ -54,7 +55,7 @@ export const define: CommandModule["define"] = (command, io) => {
         const look = sweep(
           guest.kernel,
           chosen,
-          { ...files, ...(await readProcessors(guest)) },
+          { ...search.files, ...(await readProcessors(guest)) },
           allow,
         );
         guest.requireAlive();
