@@ -71,16 +71,25 @@ function visitInodes(context: CheckContext, tables: ObjectTables, visit: TableVi
   if (budget.exhausted) context.unseen("there are more inodes than are looked at");
 }
 
+type Pair = { readonly table: GuestVirtual; readonly superBlock: GuestVirtual };
+const NO_PAIR: Pair = { table: 0, superBlock: 0 };
+
 /** Judges each table once for each file system that leads to it. */
 class Uses {
   readonly #context: CheckContext;
   readonly #checker: OperationsChecker;
   readonly #known = new Map<GuestVirtual, Set<GuestVirtual>>();
-  readonly #superBlock: (inode: GuestVirtual) => GuestVirtual;
   readonly #mode: (inode: GuestVirtual) => number;
   readonly #magic: (superBlock: GuestVirtual) => number;
   readonly #type: (superBlock: GuestVirtual) => GuestVirtual;
   readonly #singleStart: GuestVirtual;
+  readonly #last: Record<ObjectStruct, Pair> = {
+    file_operations: NO_PAIR,
+    inode_operations: NO_PAIR,
+    address_space_operations: NO_PAIR,
+    dentry_operations: NO_PAIR,
+    seq_operations: NO_PAIR,
+  };
   #paths: InodePaths | undefined;
   pointers = 0;
 
@@ -88,16 +97,18 @@ class Uses {
     const { kernel } = context;
     this.#context = context;
     this.#checker = new OperationsChecker(context);
-    this.#superBlock = kernel.reader("inode", "i_sb");
     this.#mode = kernel.reader("inode", "i_mode");
     this.#magic = kernel.reader("super_block", "s_magic");
     this.#type = kernel.reader("super_block", "s_type");
     this.#singleStart = kernel.symbol("single_start");
   }
 
-  readonly visit: TableVisitor = (struct, table, slot, inode) => {
+  readonly visit: TableVisitor = (struct, table, slot, inode, superBlock) => {
     this.pointers++;
-    const superBlock = this.#superBlock(inode);
+    // One after the other, objects of one file system mostly lead to the same.
+    const last = this.#last[struct];
+    if (last.table === table && last.superBlock === superBlock) return;
+    this.#last[struct] = { table, superBlock };
     const known = this.#known.get(table) ?? new Set<GuestVirtual>();
     if (known.has(superBlock)) return;
     known.add(superBlock);

@@ -3,6 +3,8 @@ import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 import { SlabOwners } from "./slab.ts";
+import type { Field } from "./struct-window.ts";
+import { StructWindow } from "./struct-window.ts";
 
 /** Tables of functions that single objects lead to. */
 export type ObjectStruct =
@@ -12,12 +14,16 @@ export type ObjectStruct =
   | "dentry_operations"
   | "seq_operations";
 
-/** Told of each pointer to a table: where it leads, where it lies, and the inode that it is about. */
+/**
+ * Told of each pointer to a table: where it leads, where it lies, the inode that it is about and that
+ * one's `super_block`. There may be a hundred thousand.
+ */
 export type TableVisitor = (
   struct: ObjectStruct,
   table: GuestVirtual,
   slot: GuestVirtual,
   inode: GuestVirtual,
+  superBlock: GuestVirtual,
 ) => void;
 
 /** Reads which tables of functions files, inodes and dentries lead to (include/linux/fs.h, dcache.h). */
@@ -28,7 +34,8 @@ export class ObjectTables {
   readonly #inodeOf: Reader;
   readonly #dentryOf: Reader;
   readonly #private: Reader;
-  readonly #mapping: Reader;
+  readonly #inode: StructWindow;
+  readonly #fields: Readonly<Record<"inode" | "file" | "mapping" | "superBlock", Field>>;
   readonly #offsets: Readonly<Record<"file" | "inode" | "inodeFile" | "pages" | "dentry", number>>;
   readonly #sequence: number;
   readonly #names: number;
@@ -41,7 +48,13 @@ export class ObjectTables {
     this.#inodeOf = kernel.reader("file", "f_inode");
     this.#dentryOf = kernel.reader("file", "f_path.dentry");
     this.#private = kernel.reader("file", "private_data");
-    this.#mapping = kernel.reader("inode", "i_mapping");
+    this.#inode = new StructWindow(kernel, "inode");
+    this.#fields = {
+      inode: this.#inode.field("i_op"),
+      file: this.#inode.field("i_fop"),
+      mapping: this.#inode.field("i_mapping"),
+      superBlock: this.#inode.field("i_sb"),
+    };
     this.#offsets = {
       file: kernel.offset("file", "f_op"),
       inode: kernel.offset("inode", "i_op"),
@@ -59,42 +72,49 @@ export class ObjectTables {
 
   /** Of an open file, and of the inode and the name that it was opened by. */
   ofFile(file: GuestVirtual, visit: TableVisitor): void {
+    const { space } = this.#kernel;
     const inode = this.#inodeOf(file);
-    this.#tell("file_operations", file + this.#offsets.file, inode, visit);
+    const superBlock = inode < 0 ? this.#ofInode(inode, visit) : Number.NaN;
+    const tell = (struct: ObjectStruct, slot: GuestVirtual): void =>
+      visit(struct, space.pointer(slot), slot, inode, superBlock);
+    tell("file_operations", file + this.#offsets.file);
     const content = this.#private(file);
     // A file that is shown line by line (fs/seq_file.c) has its state in a cache for nothing else.
     if (content < 0 && this.#slabs.of(content) === this.#sequences) {
-      this.#tell("seq_operations", content + this.#sequence, inode, visit);
+      tell("seq_operations", content + this.#sequence);
     }
     const dentry = this.#dentryOf(file);
-    if (dentry < 0) {
-      this.#tell("dentry_operations", dentry + this.#offsets.dentry, inode, visit);
-    }
-    if (inode < 0) this.#ofInode(inode, visit);
+    if (dentry < 0) tell("dentry_operations", dentry + this.#offsets.dentry);
   }
 
   /** Of an inode, and of each of its names that is in memory. */
   ofInode(inode: GuestVirtual, budget: Budget, visit: TableVisitor): void {
     const { space } = this.#kernel;
-    this.#ofInode(inode, visit);
+    const superBlock = this.#ofInode(inode, visit);
     let node = space.pointer(inode + this.#names);
     while (node < 0 && budget.step()) {
       const slot = node - this.#alias + this.#offsets.dentry;
-      this.#tell("dentry_operations", slot, inode, visit);
+      visit("dentry_operations", space.pointer(slot), slot, inode, superBlock);
       node = space.pointer(node);
     }
   }
 
-  #ofInode(inode: GuestVirtual, visit: TableVisitor): void {
-    this.#tell("inode_operations", inode + this.#offsets.inode, inode, visit);
-    this.#tell("file_operations", inode + this.#offsets.inodeFile, inode, visit);
-    const mapping = this.#mapping(inode);
+  /** Returns its super block. */
+  #ofInode(inode: GuestVirtual, visit: TableVisitor): GuestVirtual {
+    this.#inode.load(inode);
+    const fields = this.#fields;
+    const superBlock = fields.superBlock();
+    const operations = fields.inode();
+    const files = fields.file();
+    // What is told of may move the window.
+    const mapping = fields.mapping();
+    visit("inode_operations", operations, inode + this.#offsets.inode, inode, superBlock);
+    visit("file_operations", files, inode + this.#offsets.inodeFile, inode, superBlock);
     if (mapping < 0) {
-      this.#tell("address_space_operations", mapping + this.#offsets.pages, inode, visit);
+      const slot = mapping + this.#offsets.pages;
+      const pages = this.#kernel.space.pointer(slot);
+      visit("address_space_operations", pages, slot, inode, superBlock);
     }
-  }
-
-  #tell(struct: ObjectStruct, slot: GuestVirtual, inode: GuestVirtual, visit: TableVisitor): void {
-    visit(struct, this.#kernel.space.pointer(slot), slot, inode);
+    return superBlock;
   }
 }
