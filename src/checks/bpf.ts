@@ -25,6 +25,10 @@ type Danger = {
 /** Helpers that change what others see or do. Tracing and networking need none of them. */
 const DANGEROUS: ReadonlyMap<string, Danger> = new Map<string, Danger>([
   [
+    "fmod_ret",
+    { severity: "medium", confidence: "medium", what: "changes what a kernel function returns" },
+  ],
+  [
     "bpf_probe_write_user",
     { severity: "high", confidence: "medium", what: "overwrites the memory of processes" },
   ],
@@ -176,6 +180,7 @@ function checkCalls(
     context.unseen("the instructions of a BPF program cannot be read");
     return;
   }
+  if (modifiesReturn(context, program)) calls.add("fmod_ret");
   for (const call of calls) {
     const danger = DANGEROUS.get(call);
     if (danger === undefined) continue;
@@ -196,4 +201,13 @@ function checkCalls(
       },
     });
   }
+}
+
+/** Attached by BPF_MODIFY_RETURN (5.7). The kernel's own program for input devices is (6.3 to 6.10). */
+function modifiesReturn({ kernel }: CheckContext, program: GuestVirtual): boolean {
+  const modify = kernel.types.enumerator("bpf_attach_type", "BPF_MODIFY_RETURN");
+  if (modify === undefined) return false;
+  const attached = kernel.reader("bpf_prog", "expected_attach_type")(program);
+  if (attached !== modify) return false;
+  return !/hid_bpf/.test(new BpfPrograms(kernel).decode(program).attachFunction ?? "");
 }

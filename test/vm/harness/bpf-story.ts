@@ -76,6 +76,18 @@ export async function bpfStory(t: TestContext, scene: BpfScene): Promise<void> {
       assertClean(look());
     }
   });
+  await t.test("BPF: a program that changes what a function returns", (inner) => {
+    const program = programNamed(kernel, "entry");
+    const attached = program + kernel.offset("bpf_prog", "expected_attach_type");
+    const modify = kernel.types.enumerator("bpf_attach_type", "BPF_MODIFY_RETURN");
+    const undo = editor.write(attached, Uint8Array.of(modify ?? assert.fail()));
+    try {
+      found(inner, /BPF program entry \(tracing\) changes what a kernel function returns/);
+    } finally {
+      undo();
+    }
+    assertClean(look());
+  });
   await t.test("BPF: a program that can overwrite processes' memory, hidden too", async (inner) => {
     await start("bpf-writer");
     const pid = (await guest.run("pidof bpf-writer")).trim();
