@@ -102,6 +102,27 @@ test("forged hints and a forged kernel do not lead astray", async (t) => {
     );
   });
 
+  await t.test(
+    "a kernel is called booting when it says so and has no process, not before",
+    async () => {
+      await guest.qmp("stop");
+      using editor = new RamEditor(guest, real.kernel);
+      const tasks =
+        real.kernel.requireSymbol("init_task") + real.kernel.offset("task_struct", "tasks");
+      const hide = (): (() => void) => editor.writePointer(tasks, tasks);
+      const claim = (): (() => void) =>
+        editor.write(real.kernel.requireSymbol("system_state"), Buffer.alloc(4));
+      for (const forge of [hide, claim]) {
+        const undo = forge();
+        assert.equal(openKernel(real.memory).identity.release, release);
+        undo();
+      }
+      hide();
+      claim();
+      assert.throws(() => openKernel(real.memory), { code: "KVMSEC_KERNEL_BOOTING", exit: 3 });
+    },
+  );
+
   await t.test("a second image that is right in itself: told, and decided by CR3", async (t) => {
     await guest.qmp("stop");
     const forged = forgeImage(guest, real.kernel);

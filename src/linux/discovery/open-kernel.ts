@@ -21,6 +21,8 @@ import type { SymbolCache } from "./symbol-cache.ts";
 import { decodeSymbols, knownSymbols } from "./symbols.ts";
 import type { LoadedSymbols } from "./symbols.ts";
 
+const BOOTING = "KVMSEC_KERNEL_BOOTING";
+
 export type OpenKernelOptions = {
   /** Decoded symbols by build id; without one every look decodes anew. */
   readonly cache?: SymbolCache;
@@ -37,7 +39,8 @@ const MAX_IMAGES = 16;
  * Understands the kernel in a guest's memory from nothing but that memory. Each step is verified
  * against the ones before; what cannot be decoded is an error that names the step:
  * KVMSEC_KERNEL_NOT_FOUND, KVMSEC_SYMBOLS_NOT_FOUND, KVMSEC_PAGE_TABLES_NOT_FOUND,
- * KVMSEC_TYPES_NOT_FOUND, KVMSEC_KERNEL_INCONSISTENT, KVMSEC_KERNELS_TOO_MANY.
+ * KVMSEC_TYPES_NOT_FOUND, KVMSEC_KERNEL_INCONSISTENT, KVMSEC_KERNEL_BOOTING,
+ * KVMSEC_KERNELS_TOO_MANY.
  */
 export function openKernel(memory: PhysicalMemory, options: OpenKernelOptions = {}): Kernel {
   memory.refresh();
@@ -79,7 +82,9 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
     }
   }
   if (images.length > MAX_IMAGES) failures.unshift(tooMany(images.length));
-  if (kernels.length === 0) throw failures[0] ?? noKernel(memory, unread);
+  // What was understood, and only has to be waited for, says more than what was not.
+  const booting = failures.find(({ code }) => code === BOOTING);
+  if (kernels.length === 0) throw booting ?? failures[0] ?? noKernel(memory, unread);
   return choose(kernels, options.processorRoots, failures);
 }
 
@@ -107,6 +112,7 @@ function assemble(
   const types = loadKernelTypes(space, symbols, identity, options.types);
   const kernel = new Kernel({ memory, image, space, symbols, types, identity, warnings: [] });
   confirmInitTask(kernel);
+  confirmStarted(kernel);
   return kernel;
 }
 
@@ -129,6 +135,24 @@ function confirmInitTask(kernel: Kernel): void {
   if (comm === undefined || !comm.startsWith("swapper")) {
     throw inconsistent(`init_task is called ${JSON.stringify(comm ?? null)}, not swapper`);
   }
+}
+
+/**
+ * Until it makes its first process, a kernel still chooses where its regions lie and which gates it
+ * has: what is learnt of it then does not hold later. rest_init (init/main.c) makes that process and
+ * then leaves SYSTEM_BOOTING. Both are looked at: a guest cannot unlink every task, nor hide by
+ * writing one word.
+ */
+function confirmStarted(kernel: Kernel): void {
+  const state = kernel.space.u32(kernel.symbol("system_state"));
+  if (state !== kernel.types.enumerator("system_states", "SYSTEM_BOOTING")) return;
+  const tasks = kernel.requireSymbol("init_task") + kernel.offset("task_struct", "tasks");
+  if (kernel.space.pointer(tasks) !== tasks) return;
+  throw new KvmsecError(
+    BOOTING,
+    "The guest's kernel is only just booting: it has started no process yet.",
+    { hint: "Try again in a second." },
+  );
 }
 
 const NOTHING_THERE =
