@@ -13,6 +13,7 @@ import { packSymbols, unpackSymbols } from "./symbol-proof.ts";
 import type { ReadImage } from "./symbol-proof.ts";
 
 const BANNER = Buffer.from("Linux version ");
+const BANNER_NAME = "linux_banner";
 
 export type LoadedSymbols = { readonly symbols: SymbolTable; readonly buildId: string | undefined };
 
@@ -46,6 +47,11 @@ export function decodeSymbols(
   const read: ReadImage = (offset, length) =>
     offset + length <= bytes.length ? bytes.subarray(offset, offset + length) : undefined;
   const fitting = found.candidates.filter(({ table }) => fits(read, image, table));
+  const holdsCodeOnly = found.candidates.some(
+    ({ table }) =>
+      table.address("_text") === image.virtual && Number.isNaN(table.address(BANNER_NAME)),
+  );
+  if (fitting.length === 0 && holdsCodeOnly) throw codeOnly();
   const own = fitting.length > 1 ? fitting.filter((each) => liesInRodata(each, image)) : fitting;
   if (own.length !== 1) {
     throw notFound(`${fitting.length} of ${found.candidates.length} tables fit the image`);
@@ -61,6 +67,17 @@ export function decodeSymbols(
   const packed = cache === undefined ? undefined : packSymbols(own[0], read);
   if (packed !== undefined) cache?.store(known, packed);
   return { symbols, buildId: note.id };
+}
+
+/** Without CONFIG_KALLSYMS_ALL: the variables that lead to everything have no names. */
+function codeOnly(): KvmsecError {
+  return new KvmsecError(
+    "KVMSEC_SYMBOLS_NOT_FOUND",
+    "A kernel was found whose symbol table names functions only, and no variables.",
+    {
+      hint: "It was built without CONFIG_KALLSYMS_ALL, which kvmsec needs; the kernels of distributions have it.",
+    },
+  );
 }
 
 function notFound(reason: string): KvmsecError {
@@ -84,7 +101,7 @@ function slide(symbols: SymbolTable, text: GuestVirtual): SymbolTable {
 /** A table is this image's where its landmarks are: the image's start and the banner's text. */
 function fits(read: ReadImage, image: KernelImage, symbols: SymbolTable): boolean {
   if (symbols.address("_text") !== image.virtual) return false;
-  const at = symbols.address("linux_banner") - image.virtual;
+  const at = symbols.address(BANNER_NAME) - image.virtual;
   if (!(at > 0 && at + BANNER.length <= image.size)) return false;
   const banner = read(at, BANNER.length);
   return banner !== undefined && BANNER.equals(banner);
