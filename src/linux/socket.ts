@@ -9,6 +9,8 @@ import { PacketSockets } from "./packet-socket.ts";
 import type { PacketSocket } from "./packet-socket.ts";
 import { Socks } from "./sock.ts";
 import type { SockKind } from "./sock.ts";
+import { SocketQueueReader } from "./socket-queues.ts";
+import type { SocketQueues } from "./socket-queues.ts";
 import { SocketFilters } from "./socket-filter.ts";
 import type { SocketFilter } from "./socket-filter.ts";
 import {
@@ -52,6 +54,8 @@ export type Socket = {
   readonly socket: GuestVirtual;
   /** Made by the kernel for itself; undefined for a small socket, which does not tell. */
   readonly kernel: boolean | undefined;
+  /** Of the internet families. */
+  readonly queues: SocketQueues | undefined;
   readonly filter: SocketFilter | undefined;
   readonly unix: UnixSocket | undefined;
   readonly packet: PacketSocket | undefined;
@@ -73,6 +77,7 @@ export class SocketDecoder {
   readonly #packet: PacketSockets;
   readonly #netlink: NetlinkSockets;
   readonly #filters: SocketFilters;
+  readonly #queues: SocketQueueReader;
 
   constructor(kernel: Kernel) {
     this.socks = new Socks(kernel);
@@ -84,6 +89,7 @@ export class SocketDecoder {
     this.#packet = new PacketSockets(kernel, this.socks, this.devices);
     this.#netlink = new NetlinkSockets(kernel);
     this.#filters = new SocketFilters(kernel);
+    this.#queues = new SocketQueueReader(kernel);
   }
 
   /** The socket at `sock`; undefined where there is none, or one that changes faster than it can be read. */
@@ -123,15 +129,23 @@ export class SocketDecoder {
     const socket = socks.socket(sock);
     const type = socks.type(sock);
     const inet = family === AF_INET || family === AF_INET6;
+    const protocol = inet ? protocolName(type, socks.protocol(sock)) : (familyName(family) ?? "?");
     return {
-      protocol: inet ? protocolName(type, socks.protocol(sock)) : (familyName(family) ?? "?"),
+      protocol,
       type: typeName(type),
       inode: socks.inode(socket),
       uid: socks.uid(sock),
       socket,
       kernel: socks.ownedByKernel(sock),
+      queues: inet ? this.#queuesOf(sock, protocol) : undefined,
       filter: this.#filters.decode(socks.filter(sock)),
     };
+  }
+
+  #queuesOf(sock: GuestVirtual, protocol: string): SocketQueues | undefined {
+    if (protocol !== "tcp") return this.#queues.datagrams(sock, protocol.startsWith("udp"));
+    const isListener = stateName(this.socks.state(sock)) === "LISTEN";
+    return isListener ? this.#queues.listener(sock) : this.#queues.tcp(sock);
   }
 
   /** TCP and DCCP have small sockets. */
@@ -144,6 +158,7 @@ export class SocketDecoder {
       uid: undefined,
       socket: 0,
       kernel: undefined,
+      queues: undefined,
       filter: undefined,
     };
   }

@@ -34,6 +34,7 @@ export const sockets: View<FoundSocket, SocketsOptions> = {
     state: row.state,
     local: row.local,
     remote: row.remote,
+    queues: row.queues ?? null,
     inode: row.inode,
     pids: distinctProcesses(row.holders).map(({ pid }) => pid),
     processes: distinctProcesses(row.holders),

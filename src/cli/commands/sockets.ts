@@ -16,6 +16,7 @@ const columns: readonly Column<FoundSocket>[] = [
   { title: "FAMILY", value: (row) => row.family },
   { title: "PROTO", value: (row) => (row.protocol === row.family ? row.type : row.protocol) },
   { title: "STATE", value: (row) => row.state },
+  { title: "QUEUES", value: queuesText, align: "right" },
   { title: "LOCAL", value: (row) => row.local, shrink: 15 },
   { title: "REMOTE", value: (row) => row.remote, shrink: 15 },
   { title: "INODE", value: (row) => row.inode, align: "right" },
@@ -46,6 +47,12 @@ export const define: CommandModule["define"] = (command, io) => {
 
 function words(text: string): string[] {
   return text.split(",").map((word) => word.trim());
+}
+
+/** `0/128`, as ss has them in Recv-Q and Send-Q. */
+function queuesText({ queues }: FoundSocket): string | undefined {
+  if (queues === undefined) return undefined;
+  return [queues.receive, queues.send].map((each) => (each === each ? each : "?")).join("/");
 }
 
 function filterText({ filter }: FoundSocket): string | undefined {

@@ -15,6 +15,7 @@ export type SocketJson = {
   local: string;
   remote: string;
   inode: number;
+  queues: { receive: number; send: number } | null;
   processes: { pid: number; comm: string }[];
   uid: number | null;
   netns: number;
@@ -65,16 +66,17 @@ function isHashed(row: SocketJson): boolean {
   return row.seenBy.includes("hash") && (row.protocol !== "tcp" || row.tables.join() !== "bhash");
 }
 
-/** `LISTEN 127.0.0.1:80 0.0.0.0:* ino=7 uid=0 users=12/nc` */
-function inetLine({ state, local, remote, inode, uid, processes }: SocketJson): string {
-  return `${state} ${local} ${remote} ino=${inode} uid=${uid ?? 0} users=${users(processes)}`;
+/** `LISTEN 0 128 127.0.0.1:80 0.0.0.0:* ino=7 uid=0 users=12/nc`; of a small socket ss says 0. */
+function inetLine({ state, local, remote, inode, uid, processes, queues }: SocketJson): string {
+  const { receive, send } = queues ?? { receive: 0, send: 0 };
+  return `${state} ${receive} ${send} ${local} ${remote} ino=${inode} uid=${uid ?? 0} users=${users(processes)}`;
 }
 
 function ssLine(line: string): string {
-  const [state, , , local, remote] = line.split(/\s+/);
+  const [state, receive, send, local, remote] = line.split(/\s+/);
   const inode = /ino:(\d+)/.exec(line)?.[1] ?? "0";
   const uid = /uid:(\d+)/.exec(line)?.[1] ?? "0";
-  return `${state} ${local} ${remote} ino=${inode} uid=${uid} users=${usersOfSs(line)}`;
+  return `${state} ${receive} ${send} ${local} ${remote} ino=${inode} uid=${uid} users=${usersOfSs(line)}`;
 }
 
 function usersOfSs(line: string): string {
