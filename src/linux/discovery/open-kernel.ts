@@ -49,7 +49,10 @@ export function openKernel(memory: PhysicalMemory, options: OpenKernelOptions = 
   return current ? choose(known, options.processorRoots) : searchKernel(memory, options);
 }
 
-/** Kernels that an earlier look decoded; none where one does not fit, which is left to the search. */
+/**
+ * Kernels that an earlier look decoded. What is left of one after a reboot is passed over; but where
+ * one runs whose table of symbols is not the known one, all is left to the search.
+ */
 function openKnown(memory: PhysicalMemory, options: OpenKernelOptions): Kernel[] {
   const { cache } = options;
   if (cache === undefined) return [];
@@ -57,11 +60,12 @@ function openKnown(memory: PhysicalMemory, options: OpenKernelOptions): Kernel[]
   for (const found of findKnownImages(memory, cache.known())) {
     try {
       const loaded = knownSymbols(memory, found, cache);
-      if (loaded === undefined) return [];
-      kernels.push(assemble(memory, found.image, loaded, options));
+      if (loaded === undefined) continue;
+      const kernel = assemble(memory, found.image, loaded, options);
+      if (loaded.proved) kernels.push(kernel);
+      else if (isCurrent(kernel, options.processorRoots)) return [];
     } catch (error) {
-      if (error instanceof KvmsecError) return [];
-      throw error;
+      if (!(error instanceof KvmsecError)) throw error;
     }
   }
   return kernels;

@@ -41,17 +41,23 @@ export function packSymbols(
   return Buffer.concat([head, digest, serializeSymbols(table)]);
 }
 
-/** The table, if the image still holds what it was decoded from; else undefined. */
-export function unpackSymbols(stored: Uint8Array, read: ReadImage): SymbolTable | undefined {
+/**
+ * The table, and whether the image holds what it was decoded from: where it does not, it is good for
+ * no more than a first guess. Undefined for anything but what `packSymbols` made.
+ */
+export function unpackSymbols(
+  stored: Uint8Array,
+  read: ReadImage,
+): { readonly table: SymbolTable; readonly proved: boolean } | undefined {
   if (stored.length < PROOF_SIZE) return undefined;
   const head = Buffer.from(stored.buffer, stored.byteOffset, PROOF_SIZE);
   const stretches = Array.from({ length: STRETCHES }, (_, index) => ({
     offset: head.readUInt32LE(index * 8),
     length: head.readUInt32LE(index * 8 + 4),
   }));
-  const digest = digestOf(stretches, read);
-  if (digest === undefined || !digest.equals(head.subarray(STRETCHES * 8))) return undefined;
-  return deserializeSymbols(stored.subarray(PROOF_SIZE));
+  const table = deserializeSymbols(stored.subarray(PROOF_SIZE));
+  const proved = digestOf(stretches, read)?.equals(head.subarray(STRETCHES * 8)) === true;
+  return table && { table, proved };
 }
 
 function digestOf(stretches: readonly Stretch[], read: ReadImage): Buffer | undefined {

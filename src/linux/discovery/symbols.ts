@@ -17,19 +17,23 @@ const BANNER_NAME = "linux_banner";
 
 export type LoadedSymbols = { readonly symbols: SymbolTable; readonly buildId: string | undefined };
 
-/** Symbols of an image that was decoded before; undefined where they do not fit it after all. */
+/**
+ * Symbols of an image that was decoded before, `proved` where its memory holds the very table that
+ * they come from; undefined where they do not fit it at all.
+ */
 export function knownSymbols(
   memory: PhysicalMemory,
   { image, kernel }: KnownImage,
   cache: SymbolCache,
-): LoadedSymbols | undefined {
+): (LoadedSymbols & { readonly proved: boolean }) | undefined {
   const stored = cache.load(kernel);
   const read: ReadImage = (offset, length) =>
     offset + length <= image.size ? memory.bytes(image.physical + offset, length) : undefined;
-  const symbols = stored === undefined ? undefined : unpackSymbols(stored, read);
-  const slid = symbols === undefined ? undefined : slide(symbols, image.virtual);
-  if (slid === undefined || !fits(read, image, slid)) return undefined;
-  return { symbols: slid, buildId: kernel.buildId };
+  const unpacked = stored === undefined ? undefined : unpackSymbols(stored, read);
+  if (unpacked === undefined) return undefined;
+  const symbols = slide(unpacked.table, image.virtual);
+  if (!fits(read, image, symbols)) return undefined;
+  return { symbols, buildId: kernel.buildId, proved: unpacked.proved };
 }
 
 /** Decodes an image's kallsyms, and keeps them. Throws KVMSEC_SYMBOLS_NOT_FOUND. */
