@@ -80,9 +80,8 @@ find tree -type f \\( -name '*.so*' -o -path '*bin/*' \\) | while read -r file; 
 done || true
 dpkg-deb -b -Znone tree "$1-newer.deb" > /dev/null; rm -r tree
 END
-      for package in zlib1g libssl3* libc6 cron nginx-light nginx libsystemd0 rsyslog; do
-        dpkg -s $package > /dev/null 2>&1 || continue
-        bash /root/newer $package
+      for package in zlib1g libssl3 libssl3t64 libsystemd0 cron nginx rsyslog; do
+        if dpkg -s $package > /dev/null 2>&1; then bash /root/newer $package; fi
       done
       apt-ftparchive packages . > Packages; test -s Packages
       echo 'deb [trusted=yes] file:/repo ./' > /etc/apt/sources.list.d/repo.list

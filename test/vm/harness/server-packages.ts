@@ -15,7 +15,7 @@ const COMMON = [
   // Tracing.
   "bpftrace bpftool linux-perf strace gdb ltrace",
   // Disks.
-  "lvm2 mdadm cryptsetup-bin bindfs squashfs-tools",
+  "e2fsprogs lvm2 mdadm cryptsetup-bin bindfs squashfs-tools",
   // Packages, kernels, power.
   "apt-utils dpkg-repack kexec-tools",
 ].flatMap((line) => line.split(" "));
