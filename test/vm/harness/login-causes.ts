@@ -44,10 +44,10 @@ END
       { echo id; sleep 5; echo 'sleep 3; exit'; } > /tmp/orders
       wait $shell; grep -q uid=0 /tmp/answers
       script -qc 'bash -c "id; sleep 3"' /tmp/typed > /dev/null
-      socat EXEC:'bash -c "sleep 3"',pty,stderr PIPE < /dev/null
+      printf '#!/bin/bash\nsleep 3\n' > /tmp/shell; chmod +x /tmp/shell; socat -u EXEC:/tmp/shell,pty,stderr STDOUT
       curl=$(command -v true); sh -c "$curl | sh | tee /dev/null"
       tmux -L silent list-sessions | grep -q one; tmux -L silent kill-server; screen -S two -X quit || true
-      rm /tmp/orders /tmp/answers /tmp/typed`,
+      rm /tmp/orders /tmp/answers /tmp/typed /tmp/shell`,
   },
   {
     title: "programs in user namespaces and behind seccomp, containers of systemd and bubblewrap",
