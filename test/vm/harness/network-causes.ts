@@ -31,8 +31,8 @@ END
       (umask 077; wg genkey > /tmp/key); wg set wg0 private-key /tmp/key listen-port 5182; ip addr add 10.8.0.1/24 dev wg0; ip link set wg0 up
       tc qdisc add dev bridge0 root fq_codel; tc qdisc add dev bridge0 clsact; tc filter add dev bridge0 ingress matchall action ok
       ip netns exec other nc -l -p 8000 > /dev/null & sleep 1
-      until ping -c 1 -W 2 10.9.0.2 > /dev/null; do sleep 1; done
-      echo hello | nc -N 10.9.0.2 8000
+      for try in $(seq 60); do ping -c 1 -W 2 10.9.0.2 > /dev/null && break; done
+      echo hello | nc -N -w 5 10.9.0.2 8000
       ip netns exec other socat TCP-LISTEN:8001,fork EXEC:cat & server=$!
       sleep 2; test "$(echo hello | socat -t 5 - TCP:10.9.0.2:8001)" = hello; kill $server
       for device in wg0 vx0 mac0 tap0 bond0 bridge0.5 bridge0 left; do ip link del $device; done
