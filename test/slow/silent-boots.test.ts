@@ -82,7 +82,10 @@ test(`clean boots with seeds ${FIRST} to ${LAST}`, async (t) => {
     if (guest === undefined) continue;
     await sweepBooted(guest, log, where);
     // At once: a run of many boots may be cut short.
-    console.log(`${where}: ${during} sweeps while it booted, ${log.sweeps + early.sweeps} in all`);
+    const found = log.falseFindings + early.falseFindings;
+    console.log(
+      `${where}: ${during} sweeps while it booted; in all ${log.sweeps + early.sweeps} sweeps, ${found} findings`,
+    );
   }
   t.diagnostic(`${log.sweeps} sweeps of booted guests; seen in part: ${log.partly}`);
   t.diagnostic(`${early.sweeps} sweeps of booting ones; seen in part: ${early.partly}`);
