@@ -8,6 +8,7 @@ import type { SymbolTable } from "../formats/symbol-table.ts";
 import type { PhysicalMemory } from "../memory/physical-memory.ts";
 import type { KernelIdentity } from "./discovery/identity.ts";
 import type { KernelImage } from "./discovery/kernel-image.ts";
+import { BootMark } from "./boot-mark.ts";
 import { memberReader } from "./member-reader.ts";
 import type { Reader } from "./member-reader.ts";
 import { Types } from "./types.ts";
@@ -43,6 +44,7 @@ export class Kernel {
   readonly identity: KernelIdentity;
   readonly warnings: readonly string[];
   readonly #readers = new Map<string, Reader>();
+  readonly #boot: BootMark;
 
   constructor(parts: KernelParts) {
     this.memory = parts.memory;
@@ -52,6 +54,7 @@ export class Kernel {
     this.types = parts.types;
     this.identity = parts.identity;
     this.warnings = parts.warnings;
+    this.#boot = new BootMark(this);
   }
 
   /** Forgets what was copied or translated: the next view sees the guest as it is now. */
@@ -68,12 +71,13 @@ export class Kernel {
   }
 
   /**
-   * Whether the kernel that was understood still lies there. After a reboot its image may long stay
-   * in memory that nobody has taken yet, so its first process is looked at too: that one and
-   * kthreadd are children of init_task (rest_init in init/main.c).
+   * Whether the kernel that was understood still lies there, and it is the same boot of it. After a
+   * reboot its image may long stay in memory that nobody has taken yet, so its first process is
+   * looked at too: that one and kthreadd are children of init_task (rest_init in init/main.c).
    */
   inPlace(): boolean {
     this.lookAgain();
+    if (!this.#boot.isSame()) return false;
     const shown = this.space.string(this.symbol("linux_banner"), MAX_BANNER);
     if (shown?.trimEnd() !== this.identity.banner) return false;
     const idle = this.symbol("init_task");
