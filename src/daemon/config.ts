@@ -28,6 +28,9 @@ const livenessSchema = z
     cmdline: name.optional().describe("The command line; * for any characters"),
     min: count.default(1),
     max: count.optional(),
+    startup: duration
+      .default(120_000)
+      .describe("A guest that booted so recently may not have started it yet"),
     severity: z.enum(severities).default("high"),
     confidence: z.enum(confidences).default("high"),
   })

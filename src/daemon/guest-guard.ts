@@ -19,11 +19,14 @@ import type { RecordedDecision } from "./recall.ts";
 import { ScannerProcess } from "./scanner-process.ts";
 import type { ScanResult } from "./scanner-process.ts";
 import type { LookOrder } from "./scanner.ts";
+import { StartupPatience } from "./startup-patience.ts";
 import { scheduleOf, waitAfter } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
 import { SweepCount } from "./sweep-count.ts";
 import { pauseUntil } from "./pause.ts";
 
+/** What a look says that came upon another boot than it knew. */
+const ANOTHER_BOOT: ReadonlySet<string> = new Set(["KVMSEC_KERNEL_GONE", "KVMSEC_GUEST_REBOOTED"]);
 /** Sightings of one finding that are kept. */
 const KEPT_SIGHTINGS = 1000;
 /** A finding that only one sweep saw is looked for again so soon. */
@@ -41,6 +44,7 @@ export class GuestGuard implements Disposable {
   readonly #monitor: MonitorWatch | undefined;
   readonly #health: GuestHealth;
   readonly #count = new SweepCount();
+  readonly #patience: StartupPatience;
   /** The RAM's file, held open: it outlives a QEMU that dies, and what was in it is evidence. */
   readonly #ram: number | undefined;
   /** What each check said last. */
@@ -50,6 +54,8 @@ export class GuestGuard implements Disposable {
   /** No look has come to its end since the last that failed, or at all. */
   #failed = true;
   #told = "";
+  /** It boots anew, and no look has understood it since. */
+  #boots = false;
 
   constructor(context: GuardContext, guest: GuardedGuest) {
     this.#context = context;
@@ -60,6 +66,7 @@ export class GuestGuard implements Disposable {
     const { pid, startTime } = guest.identity;
     this.#scanner = new ScannerProcess({ pid, startTime, kernelFile: guest.kernelFile ?? null });
     this.#health = new GuestHealth(context.config.hang);
+    this.#patience = new StartupPatience(guest.identity);
     this.#ram = guest.vm === undefined ? undefined : openRam(pid);
     const { monitor } = guest;
     // After a reset another kernel boots, maybe elsewhere: what is known of this one means nothing.
@@ -119,8 +126,12 @@ export class GuestGuard implements Disposable {
     if (this.#ram !== undefined) closeSync(this.#ram);
   }
 
+  /** Its QEMU told it, or a look came upon another boot: told once, whoever noticed first. */
   #rebooted(): void {
     this.#scanner.reset();
+    this.#patience.rebooted();
+    if (this.#boots) return;
+    this.#boots = true;
     this.#context.tell("guest-state", this.guest, { run: this.guest.run, state: "rebooted" });
   }
 
@@ -177,15 +188,18 @@ export class GuestGuard implements Disposable {
     }
     this.#failed = !result.ok;
     if (result.ok) {
+      this.#boots = false;
       this.#cpuMs = result.cpuMs;
       this.#count.add(result.cpuMs, result.sweep.durationMs);
-      this.#tellCoverage(result.sweep, result.release);
     } else {
       this.#count.addFailed();
       this.#tellFailure(result);
     }
     this.#tellCount(false);
-    const seen: Sweep = result.ok ? result.sweep : { ...NOTHING, startedAt: at };
+    const seen: Sweep = result.ok
+      ? this.#patience.take(result.sweep, this.#context.config.liveness)
+      : { ...NOTHING, startedAt: at };
+    if (result.ok) this.#tellCoverage(seen, result.release);
     const state = status === undefined ? [] : [stateResult(finding)];
     await this.#handle({
       ...seen,
@@ -254,6 +268,7 @@ export class GuestGuard implements Disposable {
   }
 
   #tellFailure({ crashed, code, message }: ScanResult & { ok: false }): void {
+    if (ANOTHER_BOOT.has(code)) this.#rebooted();
     const facts = { run: this.guest.run, code, message, waitMs: this.#scanner.backOffMs };
     if (crashed) this.#context.tell("scanner-ended", this.guest, facts);
     else if (code !== this.#told) this.#context.tell("sweep-failed", this.guest, facts);
