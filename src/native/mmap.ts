@@ -119,6 +119,16 @@ export function dataExtents(fd: number, size: number, limit = 65_536): Extent[] 
   return extents;
 }
 
+/** The first stretch of data at or behind `at`, as `dataExtents`; undefined where there is none. */
+export function nextExtent(fd: number, at: number, size: number): Extent | undefined {
+  const start = Number(lseek(fd, at, SEEK_DATA));
+  if (start >= size) return undefined;
+  const hole = Number(lseek(fd, Math.max(start, at), SEEK_HOLE));
+  // Where neither can be asked for, all counts as data.
+  if (start < 0) return hole < 0 ? { start: at, end: size } : undefined;
+  return { start, end: hole < 0 || hole > size ? size : hole };
+}
+
 /** SEEK_DATA fails both for a file of holes only and where it is unsupported; SEEK_HOLE at 0 tells. */
 function wholeIfUnknown(fd: number, size: number): Extent[] {
   return Number(lseek(fd, 0, SEEK_HOLE)) === 0 ? [] : [{ start: 0, end: size }];

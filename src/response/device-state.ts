@@ -7,30 +7,50 @@ import { pipeline } from "node:stream/promises";
 import { KvmsecError } from "../base/errors.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
 import { connectSocket } from "../qmp/transport.ts";
+import { migrationSettings, setForDevices, setMigration } from "./migration-settings.ts";
+import type { MigrationSettings } from "./migration-settings.ts";
 
 const TIMEOUT_MS = 60_000;
-/** QEMU holds back 128 MiB/s unless told (migration/options.c); a local socket needs no care. */
-const BANDWIDTH = 8 * 2 ** 30;
 
 /**
  * Writes the state of a stopped guest's devices and vCPUs into a file: a migration that leaves out
  * RAM which is shared (x-ignore-shared). It goes through a socket, since the sandbox forbids QEMU
  * to start helpers. RAM that is not shared is part of the stream. Afterwards the guest is
- * `postmigrate` and its disks are flushed and let go of, until `cont`.
+ * `postmigrate` and its disks are flushed and let go of, until `cont`. QEMU's settings for migrations
+ * are to be given back before that.
  */
 export class DeviceStateWriter implements AsyncDisposable {
   readonly #monitor: QmpConnection;
   readonly #place: Listening;
+  readonly #before: MigrationSettings;
+  #lent = true;
 
-  private constructor(monitor: QmpConnection, place: Listening) {
+  private constructor(monitor: QmpConnection, place: Listening, before: MigrationSettings) {
     this.#monitor = monitor;
     this.#place = place;
+    this.#before = before;
   }
 
-  /** Gets all ready that can be before the guest stands still. */
-  static async prepare(monitor: QmpConnection, owner: number): Promise<DeviceStateWriter> {
-    await prepareMigration(monitor);
-    return new DeviceStateWriter(monitor, await listen(owner));
+  /**
+   * Gets all ready that can be before the guest stands still. `onSettings` gets QEMU's settings
+   * before they are changed, for whoever has to put them back if we die. Throws
+   * KVMSEC_GUEST_MIGRATING.
+   */
+  static async prepare(
+    monitor: QmpConnection,
+    owner: number,
+    onSettings: (before: MigrationSettings) => Promise<void> = async () => {},
+  ): Promise<DeviceStateWriter> {
+    const before = await migrationSettings(monitor);
+    await onSettings(before);
+    const place = await listen(owner);
+    try {
+      await setForDevices(monitor);
+      return new DeviceStateWriter(monitor, place, before);
+    } catch (error) {
+      await place[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async save(path: string): Promise<void> {
@@ -44,19 +64,18 @@ export class DeviceStateWriter implements AsyncDisposable {
     await written;
   }
 
-  [Symbol.asyncDispose](): PromiseLike<void> {
-    return this.#place[Symbol.asyncDispose]();
+  /** QEMU's settings for migrations are again what they were: who migrates next means all the RAM. */
+  async giveBack(): Promise<void> {
+    this.#lent = false;
+    await setMigration(this.#monitor, this.#before);
   }
-}
 
-/** The same of a guest that stands still already. */
-export async function saveDeviceState(
-  monitor: QmpConnection,
-  path: string,
-  owner: number,
-): Promise<void> {
-  await using writer = await DeviceStateWriter.prepare(monitor, owner);
-  await writer.save(path);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#place[Symbol.asyncDispose]();
+    if (!this.#lent) return;
+    // Something else has failed before, and that counts: its QEMU may be gone, and the settings with it.
+    await this.giveBack().catch(() => {});
+  }
 }
 
 /** Feeds such a file to a QEMU that was started with `-incoming defer`; it is then paused or runs. */
@@ -64,26 +83,18 @@ export async function loadDeviceState(monitor: QmpConnection, path: string): Pro
   const folder = mkdtempSync(join(tmpdir(), "kvmsec-"));
   try {
     const socket = join(folder, "incoming");
-    await prepareMigration(monitor);
+    const before = await migrationSettings(monitor);
+    await setForDevices(monitor);
     const over = waitForMigration(monitor);
     over.catch(() => {});
     await monitor.execute("migrate-incoming", { uri: `unix:${socket}` });
     // QEMU hangs up as soon as it has read all, perhaps before we have: its own word counts.
     pipeline(createReadStream(path), await connectSocket(socket)).catch(() => {});
     await over;
+    await setMigration(monitor, before);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function prepareMigration(monitor: QmpConnection): Promise<void> {
-  await monitor.execute("migrate-set-capabilities", {
-    capabilities: [
-      { capability: "x-ignore-shared", state: true },
-      { capability: "events", state: true },
-    ],
-  });
-  await monitor.execute("migrate-set-parameters", { "max-bandwidth": BANDWIDTH });
 }
 
 async function waitForMigration(monitor: QmpConnection): Promise<void> {

@@ -38,6 +38,11 @@ function asFile(inserted: NonNullable<BlockInfo["inserted"]>, pid: number): Disk
   return { node, format: drv, path, backing: inserted.backing_file };
 }
 
+/** What its copy is called. Node names are QEMU's and may hold anything. */
+export function diskFile({ node, format }: Pick<Disk, "node" | "format">): string {
+  return `disk-${node.replaceAll(/[^\w.-]/g, "_")}.${format.replaceAll(/\W/g, "_")}`;
+}
+
 /** Copies a disk's topmost file; the file system shares the blocks where it can. Nobody may write to it meanwhile. */
 export function copyDisk(disk: Disk, target: string): void {
   try {

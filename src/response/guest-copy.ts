@@ -1,15 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { syncPath } from "../base/durable.ts";
 import type { RamBlock } from "../memory/ranges.ts";
 import type { QmpConnection } from "../qmp/connection.ts";
-import type { BehindResult } from "./copy-behind.ts";
-import { DeviceStateWriter } from "./device-state.ts";
-import { copyDisk, writableDisks } from "./disk-copy.ts";
-import type { Disk } from "./disk-copy.ts";
-import { runOn } from "./freeze.ts";
+import { diskFile, writableDisks } from "./disk-copy.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import type { Job } from "./job.ts";
+import { inOneStop } from "./one-stop.ts";
 import { takeScreenshot } from "./screenshot.ts";
 import type { Screenshot } from "./screenshot.ts";
 import { RamSource } from "./ram-source.ts";
@@ -77,35 +73,18 @@ export class GuestCopy implements Disposable {
     await using stack = new AsyncDisposableStack();
     const behind = await this.#prepareBehind(wasRunning, core);
     if (typeof behind !== "string") stack.use(behind);
-    const devices = stack.use(await DeviceStateWriter.prepare(monitor, this.#guest.qemu.uid));
-    // QEMU syncs its disks while it stops: what is on the disk before need not be waited for then.
-    for (const disk of wasRunning ? disks : []) syncPath(disk.path);
-    await job.step("stop", { wasRunning });
-    const timeline = new Timeline();
-    let copying: Promise<BehindResult> | undefined;
-    let registers = "";
-    try {
-      if (wasRunning) await monitor.execute("stop");
-      timeline.add("stopped");
-      onStopped();
-      registers = await monitor.human("info registers -a");
-      timeline.add("registers");
-      await devices.save(join(folder, "device-state.bin"));
-      timeline.add("device state");
-      for (const disk of disks) copyDisk(disk, join(folder, diskFile(disk.node, disk.format)));
-      timeline.add("disks");
-      copying = this.#startCopy(behind, core);
-      // Awaited below; until then a failure must not count as unhandled.
-      copying.catch(() => {});
-      timeline.add(typeof behind === "string" ? "memory" : "write-protected");
-    } catch (error) {
-      // Nobody would serve a guest that waits for a page.
-      await stack.disposeAsync();
-      throw error;
-    } finally {
-      if (wasRunning) await runOn(monitor, this.#guest);
-      timeline.add(wasRunning ? "continued" : "left stopped");
-    }
+    const { timeline, registers, copying } = await inOneStop({
+      monitor,
+      folder,
+      job,
+      disks,
+      wasRunning,
+      behind,
+      ram: this.#ram,
+      target: core,
+      guest: this.#guest,
+      onStopped,
+    });
     const pauseMs = wasRunning ? timeline.elapsed : 0;
     const { bytesWritten, waits } = await copying;
     if (typeof behind !== "string") timeline.add("memory, behind the running guest");
@@ -120,7 +99,11 @@ export class GuestCopy implements Disposable {
       timeline: timeline.entries,
       ram: { kind: this.#ram.kind, size: this.size, bytesWritten },
       ramInDeviceState: this.#ram.kind === "anonymous",
-      disks: disks.map(told),
+      disks: disks.map((disk) => ({
+        file: diskFile(disk),
+        format: disk.format,
+        backing: disk.backing ?? null,
+      })),
       disksLeftOut: others,
       registers,
     };
@@ -134,32 +117,4 @@ export class GuestCopy implements Disposable {
     if (!wasRunning) return "the guest stood still already";
     return await this.#ram.prepareBehind(target);
   }
-
-  #startCopy(behind: PartsBehind | string, target: RamTarget): Promise<BehindResult> {
-    if (typeof behind !== "string") return behind.start();
-    return Promise.resolve({ bytesWritten: this.#ram.copyNow(target), waits: 0 });
-  }
-}
-
-function told({ node, format, backing }: Disk): CopyResult["disks"][number] {
-  return { file: diskFile(node, format), format, backing: backing ?? null };
-}
-
-class Timeline {
-  readonly entries: { at: string; what: string; ms: number }[] = [];
-  readonly #start = performance.now();
-
-  get elapsed(): number {
-    return this.entries.at(-1)?.ms ?? 0;
-  }
-
-  add(what: string): void {
-    const ms = performance.now() - this.#start;
-    this.entries.push({ at: new Date().toISOString(), what, ms });
-  }
-}
-
-/** Node names are QEMU's and may hold anything. */
-function diskFile(node: string, format: string): string {
-  return `disk-${node.replaceAll(/[^\w.-]/g, "_")}.${format.replaceAll(/\W/g, "_")}`;
 }

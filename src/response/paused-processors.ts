@@ -8,7 +8,7 @@ import type { Guest } from "../vm/guest.ts";
 import { monitorFor } from "../vm/monitor-choice.ts";
 import type { QemuProcess } from "../vm/qemu-process.ts";
 import type { ProcessorSource } from "../vm/processors.ts";
-import { saveDeviceState } from "./device-state.ts";
+import { DeviceStateWriter } from "./device-state.ts";
 import { freeze, resume } from "./freeze.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -46,9 +46,11 @@ export async function pausedProcessors(
 
 /** Afterwards the guest runs, whatever happened. */
 async function stateOfRunning(monitor: QmpConnection, path: string, owner: number): Promise<void> {
+  await using writer = await DeviceStateWriter.prepare(monitor, owner);
   await freeze(monitor);
   try {
-    await saveDeviceState(monitor, path, owner);
+    await writer.save(path);
+    await writer.giveBack();
   } finally {
     await resume(monitor);
   }

@@ -9,6 +9,9 @@ import { controlGuest, lockGuest, monitorOf } from "./guest-control.ts";
 import type { ControlledGuest } from "./guest-control.ts";
 import { undoJob } from "./guest-write.ts";
 import { setLinks } from "./isolate.ts";
+import { SETTINGS_STEP } from "./one-stop.ts";
+import { setMigration } from "./migration-settings.ts";
+import type { MigrationSettings } from "./migration-settings.ts";
 import type { Inspect } from "./inspection.ts";
 import { pendingJobs, settleJob } from "./job.ts";
 import type { Action, PendingJob } from "./job.ts";
@@ -118,11 +121,19 @@ async function takeBack(guest: ControlledGuest, job: PendingJob): Promise<"undon
 /** A guest that was stopped only to be copied runs on. */
 async function letRunOn(guest: ControlledGuest, job: PendingJob): Promise<"undone"> {
   const stopped = job.steps.find(({ name }) => name === "stop");
-  if (stopped?.data["wasRunning"] !== true) return "undone";
   using monitor = await monitorOf(guest);
-  const { running } = await monitor.execute("query-status");
-  if (!running) await resume(monitor);
+  if (stopped?.data["wasRunning"] === true) {
+    const { running } = await monitor.execute("query-status");
+    if (!running) await resume(monitor);
+  }
+  await settingsBack(monitor, job);
   return "undone";
+}
+
+/** What its QEMU was told about migrations is again what somebody else had told it. */
+async function settingsBack(monitor: QmpConnection, { steps }: PendingJob): Promise<void> {
+  const found = steps.find(({ name }) => name === SETTINGS_STEP)?.data;
+  if (found !== undefined) await setMigration(monitor, found as MigrationSettings);
 }
 
 /**

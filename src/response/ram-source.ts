@@ -1,6 +1,5 @@
 import { closeSync, openSync } from "node:fs";
 import type { RamBlock } from "../memory/ranges.ts";
-import { dataExtents } from "../native/mmap.ts";
 import { systemCode } from "../base/errors.ts";
 import { joinedBlocks, kindOfParts, openGuestRam } from "../vm/guest-ram.ts";
 import { askPluggedMemory } from "../vm/plugged-memory.ts";
@@ -50,7 +49,7 @@ export class RamSource implements Disposable {
       for (const part of this.#parts) {
         if (part.fd === undefined) return "the RAM is private to QEMU";
         const files = { source: part.fd, target, ramAt: ramAt + part.base };
-        copies.add(await RunningCopy.prepare(this.#qemu.pid, part, files), part.fd, part.size);
+        copies.add(await RunningCopy.prepare(this.#qemu.pid, part, files));
       }
       return copies.move();
     } catch (error) {
@@ -101,23 +100,33 @@ export class RamSource implements Disposable {
   }
 }
 
+function sumOf(results: readonly BehindResult[]): BehindResult {
+  return {
+    bytesWritten: results.reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
+    waits: results.reduce((sum, { waits }) => sum + waits, 0),
+  };
+}
+
 /** Copies of all parts that are made while the guest runs on. */
 export class PartsBehind implements AsyncDisposable {
-  #copies: { readonly copy: RunningCopy; readonly fd: number; readonly size: number }[] = [];
+  #copies: RunningCopy[] = [];
 
-  add(copy: RunningCopy, fd: number, size: number): void {
-    this.#copies.push({ copy, fd, size });
+  add(copy: RunningCopy): void {
+    this.#copies.push(copy);
   }
 
-  /** Begins, with the guest standing still. The result comes when all is copied and let go. */
-  async start(): Promise<BehindResult> {
-    const results = await Promise.all(
-      this.#copies.map(({ copy, fd, size }) => copy.start(dataExtents(fd, size))),
-    );
-    return {
-      bytesWritten: results.reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
-      waits: results.reduce((sum, { waits }) => sum + waits, 0),
-    };
+  /** Protects the RAM shortly before the guest is stopped. */
+  async guard(): Promise<void> {
+    await Promise.all(this.#copies.map((copy) => copy.guard()));
+  }
+
+  /**
+   * Begins, with the guest standing still; returns when it may run on. `copied` comes when all is
+   * copied and let go.
+   */
+  async start(): Promise<{ readonly copied: Promise<BehindResult> }> {
+    const started = await Promise.all(this.#copies.map((copy) => copy.start()));
+    return { copied: Promise.all(started.map(({ copied }) => copied)).then(sumOf) };
   }
 
   /** Hands the copies on; this one holds none any more. */
@@ -128,6 +137,6 @@ export class PartsBehind implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#copies.map(({ copy }) => copy[Symbol.asyncDispose]()));
+    await Promise.all(this.#copies.map((copy) => copy[Symbol.asyncDispose]()));
   }
 }

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { Extent } from "../native/mmap.ts";
 import { WriteProtection } from "../native/write-protection.ts";
 import type { BehindFiles, BehindResult } from "./copy-behind.ts";
 import type { CopyTask } from "./copy-worker.ts";
@@ -9,10 +8,13 @@ import type { CopyTask } from "./copy-worker.ts";
 export class RunningCopy implements AsyncDisposable {
   readonly #protection: WriteProtection;
   readonly #worker: Worker;
+  readonly #moment: Int32Array;
+  #isOver = false;
 
-  private constructor(protection: WriteProtection, worker: Worker) {
+  private constructor(protection: WriteProtection, worker: Worker, moment: Int32Array) {
     this.#protection = protection;
     this.#worker = worker;
+    this.#moment = moment;
   }
 
   /**
@@ -26,31 +28,48 @@ export class RunningCopy implements AsyncDisposable {
   ): Promise<RunningCopy> {
     const protection = WriteProtection.install(pid, ram.hostAddress, ram.size);
     try {
-      const task: CopyTask = { handle: protection.handle, files };
+      const moment = new Int32Array(new SharedArrayBuffer(4));
+      const task: CopyTask = { handle: protection.handle, files, moment };
       // Built, it is JavaScript beside us.
       const file = import.meta.url.endsWith(".ts") ? "copy-worker.ts" : "copy-worker.js";
       const worker = new Worker(new URL(file, import.meta.url), { workerData: task });
       await once(worker, "message");
-      return new RunningCopy(protection, worker);
+      return new RunningCopy(protection, worker, moment);
     } catch (error) {
       protection[Symbol.dispose]();
       throw error;
     }
   }
 
+  /** Protects all while the guest runs, shortly before it is stopped: what it writes to is let go. */
+  async guard(): Promise<void> {
+    const done = once(this.#worker, "message");
+    this.#worker.postMessage("guard");
+    await done;
+  }
+
   /**
    * Begins, with the guest standing still: from now on it may run, and what it writes to is copied
-   * before. The result comes when all is copied and let go.
+   * before. `copied` comes when all is copied and let go.
    */
-  start(extents: readonly Extent[]): Promise<BehindResult> {
-    this.#protection.protect();
-    const result = once(this.#worker, "message") as Promise<[BehindResult]>;
-    this.#worker.postMessage(extents);
-    return result.then(([copied]) => copied);
+  async start(): Promise<{ readonly copied: Promise<BehindResult> }> {
+    const { promise: copied, resolve, reject } = Promise.withResolvers<BehindResult>();
+    // Its last word may come right behind the one that we wait for.
+    copied.catch(() => {});
+    this.#worker.once("error", reject).on("message", (word: unknown) => {
+      if (typeof word !== "string") resolve(word as BehindResult);
+    });
+    const done = once(this.#worker, "message");
+    Atomics.store(this.#moment, 0, 1);
+    Atomics.notify(this.#moment, 0);
+    await done;
+    return { copied };
   }
 
   /** Lets go of the guest's memory, copied or not. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
     try {
       // It works with the descriptor, whose number may soon be another file's.
       await this.#worker.terminate();
