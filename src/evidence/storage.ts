@@ -1,9 +1,10 @@
 import { createHash, createPublicKey, sign, verify } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemCode } from "../base/errors.ts";
 import type { Home } from "../vm/home.ts";
 import { STORAGE } from "./manifest.ts";
+import { readDocument } from "./regular-file.ts";
 import { fingerprint, publicPem, signingKey } from "./signing-key.ts";
 
 /** A file of a package in the form in which it lies there. */
@@ -71,7 +72,7 @@ export function writeStorage(
 export function readStorage(folder: string, manifest: Uint8Array): Storage {
   let text: string;
   try {
-    text = readFileSync(join(folder, STORAGE), "utf8");
+    text = readDocument(join(folder, STORAGE)).toString();
   } catch (error) {
     return { kind: systemCode(error) === "ENOENT" ? "plain" : "unsigned" };
   }

@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from "node:crypto";
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import {
@@ -14,6 +14,7 @@ import {
 } from "./manifest.ts";
 import type { Manifest, PackageFile, Signature } from "./manifest.ts";
 import { unpackFile } from "./packing.ts";
+import { readDocument } from "./regular-file.ts";
 import { fingerprint } from "./signing-key.ts";
 import { readStorage, storedName } from "./storage.ts";
 import type { StoredFile } from "./storage.ts";
@@ -84,7 +85,7 @@ export function readManifest(folder: string): { manifest: Manifest; text: Buffer
   const path = join(folder, MANIFEST);
   let text: Buffer;
   try {
-    text = readFileSync(path);
+    text = readDocument(path);
   } catch (error) {
     throw unreadable(
       folder,
@@ -92,10 +93,17 @@ export function readManifest(folder: string): { manifest: Manifest; text: Buffer
     );
   }
   const manifest = parse<Manifest>(text.toString(), "kvmsec.evidence/1");
-  if (manifest === undefined || !Array.isArray(manifest.files)) {
+  if (manifest === undefined || !isList(manifest.files)) {
     throw unreadable(folder, `its ${MANIFEST} is no manifest`);
   }
   return { manifest, text };
+}
+
+function isList(files: unknown): boolean {
+  return (
+    Array.isArray(files) &&
+    files.every((file: Partial<PackageFile> | null) => typeof file?.path === "string")
+  );
 }
 
 type Same = boolean | "gone";
@@ -133,7 +141,7 @@ async function lookAt(path: string, look: (path: string) => Promise<boolean>): P
 /** The fingerprint of the key whose signature fits, or undefined. */
 export function signerOf(folder: string, manifest: Buffer): string | undefined {
   try {
-    const text = readFileSync(join(folder, SIGNATURE), "utf8");
+    const text = readDocument(join(folder, SIGNATURE)).toString();
     const signed = parse<Signature>(text, "kvmsec.evidence-signature/1");
     if (signed === undefined) return undefined;
     const key = createPublicKey(signed.publicKey);
