@@ -18,7 +18,8 @@ export type WorkOrder =
   | { readonly work: "settle" }
   | { readonly work: "capture"; readonly target: string; readonly folder: string }
   | InsideOrder
-  | { readonly work: "restore" | "restart"; readonly vm: string }
+  | { readonly work: "restore"; readonly vm: string }
+  | { readonly work: "restart"; readonly target: string }
   | { readonly work: "shutdown"; readonly target: string; readonly vm: string | null }
   | {
       readonly work: "keep-end";
@@ -64,7 +65,7 @@ async function carryOut(home: Home, asked: WorkOrder): Promise<Readonly<Record<s
       return { job, from, runningMs };
     }
     case "restart": {
-      const { job, pid } = await power(home, asked.vm, "restart");
+      const { job, pid } = await power(home, asked.target, "restart");
       return { job, pid };
     }
     case "repair":

@@ -124,13 +124,14 @@ function carry(
   }
   const vm = guest.vm ?? null;
   if (reaction === "shutdown") return work({ work: "shutdown", target, vm });
+  if (reaction === "restart") return work({ work: "restart", target });
   if (vm === null) {
     throw new KvmsecError(
       "KVMSEC_REACTION_IMPOSSIBLE",
       `${guest.name} is no VM of kvmsec, so kvmsec cannot ${reaction} it.`,
     );
   }
-  return work({ work: reaction === "restore" ? "restore" : "restart", vm });
+  return work({ work: "restore", vm });
 }
 
 /** The pid may be another's by now. */
