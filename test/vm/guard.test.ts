@@ -1,119 +1,17 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { GuardEvent } from "../../src/events/event.ts";
-import { eventLogPath } from "../../src/events/event-log.ts";
-import { readLog } from "../../src/events/log-reader.ts";
 import { readTimeline } from "../../src/evidence/read-timeline.ts";
 import { verifyPackage } from "../../src/evidence/verify.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { kvmsec, refusal } from "./command-line.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
+import { about, Guard, is } from "./harness/guard.ts";
 import { bootTiny } from "./harness/guest.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
 const SLOT = 139;
-const PATIENCE_MS = 240_000;
-const program = resolve(import.meta.dirname, "../../src/cli/main.ts");
-
-/** A guard in a home of its own, and the log that it writes. */
-class Guard {
-  readonly home = mkdtempSync(join(tmpdir(), "kvmsec-guard-"));
-  readonly evidence = join(this.home, "evidence");
-  readonly #config = join(this.home, "guard.yaml");
-  #child: ChildProcess | undefined;
-  #said = "";
-
-  readonly #target: string;
-
-  constructor(target: string) {
-    this.#target = target;
-    this.configure();
-  }
-
-  /** Writes the configuration; more lines may follow. */
-  configure(...more: readonly string[]): void {
-    const lines = [
-      "profile: strict",
-      "vms: false",
-      `targets: ["${this.#target}"]`,
-      "interval: 1s",
-      // Every check in every look: a machine under load makes each of them look costly.
-      "budget: 1",
-      // It would begin between any two steps.
-      "compress: none",
-      "liveness: [{name: sleeper, comm: sleep, cmdline: 'sleep 86400'}]",
-      ...more,
-    ];
-    writeFileSync(this.#config, `${lines.join("\n")}\n`);
-  }
-
-  get pid(): number {
-    return this.#child?.pid ?? assert.fail("the guard does not run");
-  }
-
-  start(): void {
-    const flags = ["--conditions=kvmsec-source", "--disable-warning=ExperimentalWarning"];
-    const child = spawn(process.execPath, [...flags, program, "serve", "--config", this.#config], {
-      env: { ...process.env, KVMSEC_HOME: this.home },
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#said += text));
-    this.#child = child;
-  }
-
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null;
-    const gone = once(child, "exit");
-    child.kill(signal);
-    await gone;
-    return child.exitCode;
-  }
-
-  events(): GuardEvent[] {
-    const events: GuardEvent[] = [];
-    const { fault } = readLog(eventLogPath(this.home), (event) => events.push(event));
-    assert.equal(fault, undefined);
-    return events;
-  }
-
-  /** The first such event behind the number given. */
-  async until(accept: (event: GuardEvent) => boolean, behind = 0): Promise<GuardEvent> {
-    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(50)) {
-      const found = this.events().find((event) => event.sequence > behind && accept(event));
-      if (found !== undefined) return found;
-      assert.equal(this.#child?.exitCode, null, this.#said);
-    }
-    return assert.fail(
-      `${this.#said}\n${this.events()
-        .map((event) => JSON.stringify(event))
-        .join("\n")}`,
-    );
-  }
-
-  get last(): number {
-    return this.events().length;
-  }
-
-  done(reaction: string): number {
-    return this.events().filter(is("reaction", { reaction, state: "done" })).length;
-  }
-}
-
-function is(kind: string, data: Readonly<Record<string, unknown>> = {}) {
-  return (event: GuardEvent): boolean =>
-    event.kind === kind &&
-    Object.entries(data).every(([name, value]) => event.data[name] === value);
-}
-
-const about = (check: string, event: string) => (one: GuardEvent) =>
-  is("finding", { event })(one) && JSON.stringify(one.data).includes(`"check":"${check}"`);
 
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
@@ -126,12 +24,15 @@ test("the guard notices, freezes, captures, and goes on after every end", async 
   const kernel = await debianKernel({ release: "bookworm", flavour: "cloud" });
   await using guest = await bootTiny({ kernel, cpu: "max,la57=off", cpus: 1, ram: "file" });
   const target = `pid:${guest.pid}`;
-  const guard = new Guard(target);
-  t.after(async () => {
-    await guard.end("SIGKILL");
-    rmSync(guard.home, { recursive: true, force: true });
-  });
-  const run = (...args: string[]) => kvmsec(guard.home, ...args);
+  await using guard = new Guard([
+    "profile: strict",
+    "vms: false",
+    // It would begin between any two steps.
+    "compress: none",
+    `targets: ["${target}"]`,
+    "liveness: [{name: sleeper, comm: sleep, cmdline: 'sleep 86400'}]",
+  ]);
+  const run = guard.run.bind(guard);
   const runs = async () => ((await guest.qmp("query-status")) as { running: boolean }).running;
   await guest.run("setsid sleep 86400 > /dev/null 2>&1 < /dev/null &");
 
