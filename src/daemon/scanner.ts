@@ -6,6 +6,7 @@ import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
 import { KernelFileSearch } from "../files/kernel-file-search.ts";
 import { readProcessors } from "../vm/processors.ts";
+import { requireBooted, requireRunning } from "../vm/running-kernel.ts";
 import { CheckTurns } from "./check-turns.ts";
 import type { Turn } from "./check-turns.ts";
 import type { LivenessRule } from "./config.ts";
@@ -68,6 +69,7 @@ class Scanner {
     if (guest.target.kind !== "qemu" || guest.target.qemu.startTime !== startTime) {
       throw new KvmsecError("KVMSEC_TARGET_GONE", `Process ${pid} is another one by now.`);
     }
+    requireBooted(guest);
     const search = new KernelFileSearch(() => filesOf(guest, kernelFile ?? undefined));
     return new Scanner(guest, search);
   }
@@ -82,6 +84,7 @@ class Scanner {
     const seen = sweep(guest.kernel, due, host, allow);
     const life = liveness.length > 0 ? lookForLife(guest.kernel, liveness) : undefined;
     this.#mustBeTheSame();
+    if (seen.findings.length > 0) await requireRunning(guest);
     this.#turns.ran(seen.checks, Date.now());
     const { user, system } = process.cpuUsage(before);
     return {

@@ -11,6 +11,7 @@ import type { Info } from "../views/info.ts";
 import type { View } from "../views/view.ts";
 import type { Guest } from "../vm/guest.ts";
 import { readProcessors } from "../vm/processors.ts";
+import { requireRunning } from "../vm/running-kernel.ts";
 
 /** Rows between two turns of the event loop, so that a long view does not block a program. */
 const ROWS_A_TURN = 256;
@@ -90,6 +91,7 @@ export class WatchedGuest implements Disposable {
     const processors = await readProcessors(this.#guest);
     const result = sweep(this.kernel, chosen, { ...this.#files.found, ...processors });
     this.#guest.requireAlive();
+    if (result.findings.length > 0) await requireRunning(this.#guest);
     return result;
   }
 

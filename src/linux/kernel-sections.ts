@@ -1,3 +1,4 @@
+import { hasBooted } from "./boot-stage.ts";
 import type { AddressRange } from "./address-ranges.ts";
 import type { Kernel } from "./kernel.ts";
 
@@ -39,16 +40,10 @@ export function kernelSections(kernel: Kernel): KernelSection[] {
   const known = BOUNDARIES.map(([symbol, name]) => ({ start: kernel.symbol(symbol), name }))
     .filter(({ start }) => start === start)
     .toSorted((a, b) => a.start - b.start);
-  const running = isRunning(kernel);
+  const running = hasBooted(kernel);
   return known.flatMap(({ start, name }, index) => {
     const end = known[index + 1]?.start;
     if (name === undefined || end === undefined) return [];
     return [{ start, end, name: name === "init" && running ? "freed" : name }];
   });
-}
-
-/** `system_state` has reached SYSTEM_RUNNING (or beyond: halt, restart, suspend). */
-function isRunning(kernel: Kernel): boolean {
-  const running = kernel.types.enumerator("system_states", "SYSTEM_RUNNING");
-  return running !== undefined && kernel.space.u32(kernel.symbol("system_state")) >= running;
 }

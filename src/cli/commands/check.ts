@@ -16,6 +16,7 @@ import type { Guest } from "../../vm/guest.ts";
 import { openHome } from "../../vm/home.ts";
 import { pausedProcessors } from "../../response/paused-processors.ts";
 import { readProcessors } from "../../vm/processors.ts";
+import { requireRunning } from "../../vm/running-kernel.ts";
 import type { ProcessorSource } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
@@ -65,6 +66,7 @@ export const define: CommandModule["define"] = (command, io) => {
         allowedOn(guest, options.config),
       );
       guest.requireAlive();
+      if (result.findings.length > 0) await requireRunning(guest);
       if (options.json === true) {
         const kernelFile = "textFile" in files ? files.textFile : null;
         const fields = { ...documentHead(guest), kernelFile, ...sweepDocument(result) };

@@ -10,6 +10,7 @@ import { KernelFileSearch } from "../../files/kernel-file-search.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions } from "../../files/kernel-files.ts";
 import { readProcessors } from "../../vm/processors.ts";
+import { requireRunning } from "../../vm/running-kernel.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
@@ -59,6 +60,7 @@ export const define: CommandModule["define"] = (command, io) => {
           allow,
         );
         guest.requireAlive();
+        if (look.findings.length > 0) await requireRunning(guest);
         seen = look.checks.every(({ status }) => status === "pass" || status === "fail");
         await tell(io, options, target, look, changes(lives, look), done === 0);
       }
