@@ -112,10 +112,15 @@ export class Guest implements AsyncDisposable {
 
   /** Restarts the kernel (the option `reboot` has to be set); ready for commands again after it. */
   async reboot(command = "reboot -f"): Promise<void> {
-    const back = this.#link.greeting;
+    const back = this.nextBoot();
     // Its own answer may or may not come before the reset.
     await this.attempt(command, { timeout: bootTimeout(this.options) }).catch(() => {});
-    await within(bootTimeout(this.options), back);
+    await back;
+  }
+
+  /** Fulfilled when it is ready for commands after its next boot, whoever resets it. */
+  nextBoot(): Promise<void> {
+    return within(bootTimeout(this.options), this.#link.greeting);
   }
 
   /** A QMP command on the harness's own socket. */
