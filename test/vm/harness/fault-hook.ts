@@ -4,15 +4,29 @@ import { syncBuiltinESMExports } from "node:module";
 
 /**
  * Loaded into a kvmsec before its own code (`node --import`): at its Nth point where something
- * becomes durable, one thing goes wrong. KVMSEC_FAULT=KIND:N:PID, PID being QEMU's.
+ * becomes durable, one thing goes wrong. KVMSEC_FAULT=KIND:N:PID, PID being QEMU's. Of several
+ * processes it goes wrong in those whose program is KVMSEC_FAULT_IN, once if KVMSEC_FAULT_ONCE names
+ * a file to remember it by; in the guard itself the points are counted from its first decision on.
  */
 const [kind = "", count = "", qemu = ""] = (process.env["KVMSEC_FAULT"] ?? "").split(":");
+const { KVMSEC_FAULT_IN: where, KVMSEC_FAULT_ONCE: once } = process.env;
 const real = { ...fs };
 const DAY = 86_400_000;
-let left = Number(count);
+const isHere = where === undefined || (process.argv[1] ?? "").endsWith(where);
+let left = isHere ? Number(count) : 0;
+let counts = where !== "main.ts";
 
 /** Whether this is the one. */
-const isDue = (): boolean => --left === 0;
+function isDue(): boolean {
+  if (!counts || --left !== 0) return false;
+  if (once === undefined) return true;
+  try {
+    real.closeSync(real.openSync(once, "wx"));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function fullDisk(): Error {
   return Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
@@ -20,6 +34,8 @@ function fullDisk(): Error {
 
 function strike(): void {
   if (kind === "kill") process.kill(process.pid, "SIGKILL");
+  // Of a worker: the guard that it works for.
+  if (kind === "parent") process.kill(process.ppid, "SIGKILL");
   if (kind === "qemu") {
     process.kill(Number(qemu), "SIGKILL");
     // Whoever looks next sees it gone.
@@ -47,7 +63,7 @@ function isRecord(data: Uint8Array | string): boolean {
 
 const patched = {
   fsyncSync: (fd: number) => {
-    if (["kill", "qemu", "stall", "clock"].includes(kind) && isDue()) strike();
+    if (["kill", "parent", "qemu", "stall", "clock"].includes(kind) && isDue()) strike();
     real.fsyncSync(fd);
   },
   renameSync: (from: fs.PathLike, to: fs.PathLike) => {
@@ -57,6 +73,7 @@ const patched = {
   writeSync: ((fd, data, ...rest) => {
     const write = real.writeSync as Write;
     if (!isRecord(data)) return write(fd, data, ...rest);
+    counts ||= Buffer.from(data as Uint8Array).includes('"kind":"decision"');
     if (kind === "full" && isDue()) throw fullDisk();
     if (kind === "torn" && isDue()) {
       write(fd, Buffer.from(data as Uint8Array).subarray(0, Math.floor(data.length / 2)));

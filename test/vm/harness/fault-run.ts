@@ -16,6 +16,8 @@ import type { Home } from "../../../src/vm/home.ts";
 
 const program = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const hook = pathToFileURL(fileURLToPath(new URL("fault-hook.ts", import.meta.url))).href;
+/** As NODE_OPTIONS it loads the hook, which the environment then tells what is to go wrong. */
+export const hookOption = `--import=${hook}`;
 
 export const faultKinds = ["kill", "torn", "full", "qemu", "stall", "clock"] as const;
 export type FaultKind = (typeof faultKinds)[number];
@@ -57,7 +59,7 @@ export async function runFaulty(home: Home, fault: Fault, qemu: number): Promise
     env: {
       ...process.env,
       KVMSEC_HOME: home.root,
-      NODE_OPTIONS: `--import=${hook}`,
+      NODE_OPTIONS: hookOption,
       KVMSEC_FAULT: `${kind}:${point}:${qemu}`,
     },
     stdio: ["ignore", "ignore", "pipe"],
