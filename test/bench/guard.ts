@@ -18,7 +18,7 @@ import { qemuProcess } from "../../src/vm/qemu-process.ts";
 import type { Guest } from "../vm/harness/guest.ts";
 import type { Figure } from "./measure.ts";
 
-const LOOKS = 60;
+const LOOKS = 30;
 
 /**
  * What a look every second takes of one processor, by the guard's own way of choosing checks: cheap
@@ -49,8 +49,8 @@ export async function watching(guest: Guest): Promise<Figure[]> {
 }
 
 const GUESTS = 50;
-const MEASURED_MS = 60_000;
-const PATIENCE_MS = 1_200_000;
+const MEASURED_MS = 20_000;
+const PATIENCE_MS = 600_000;
 
 /**
  * What the guard of 50 guests takes of one processor between their sweeps: QEMUs that stand still,

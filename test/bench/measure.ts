@@ -7,14 +7,21 @@ export type Figure = {
   readonly goal: number;
 };
 
+/** So long one figure may take, but for its fewest runs. */
+const LIMIT_MS = 4000;
+const FEWEST = 3;
+
 /**
  * Milliseconds of one call: the best of `runs`, after `warmUp` calls that do not count. Whatever
- * else the machine does only adds to a time, so the best is what the code itself takes.
+ * else the machine does only adds to a time, so the best is what the code itself takes. On a slow
+ * machine fewer runs are made, so that a benchmark ends.
  */
 export function timeMs(work: () => void, runs: number, warmUp = 0): number {
-  for (let i = 0; i < warmUp; i++) work();
+  const deadline = performance.now() + LIMIT_MS;
+  const inTime = (): boolean => performance.now() < deadline;
+  for (let i = 0; i < warmUp && inTime(); i++) work();
   const times: number[] = [];
-  for (let i = 0; i < runs; i++) {
+  for (let i = 0; i < runs && (i < FEWEST || inTime()); i++) {
     const start = performance.now();
     work();
     times.push(performance.now() - start);
