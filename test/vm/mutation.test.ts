@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertNoFault, bootMutationGuest } from "./mutation/run.ts";
 
-test("500 seeded images of damaged guest memory: no crash, no endless walk", async () => {
+test("2,000 seeded images of damaged guest memory: no crash, no endless walk", async () => {
   await using guest = await bootMutationGuest("trixie");
-  await assertNoFault(guest, 500);
+  await assertNoFault(guest, 2000);
 });

@@ -14,7 +14,7 @@ export async function silentDuring(
   guest: Guest,
   look: () => Sweep | Promise<Sweep>,
   commands: string,
-  timeout = 240_000,
+  timeout = 420_000,
 ): Promise<number> {
   const state = { running: true };
   const work = guest.run(commands, { timeout }).finally(() => {
