@@ -10,9 +10,9 @@ for (const [index, release] of releases.entries()) {
   test(`${IMAGES} seeded images of damaged memory: ${release}`, async (t) => {
     const first = Number(process.env["KVMSEC_TEST_FIRST_IMAGE"] ?? 1_000_000 * (index + 1));
     await using guest = await bootMutationGuest(release);
-    const { most } = await assertNoFault(guest, IMAGES, first, (place) =>
-      console.log(`${release}: ${place}, of ${first} to ${first + IMAGES - 1}`),
-    );
+    const tell = (place: string): void =>
+      console.log(`${release}: ${place}, of ${first} to ${first + IMAGES - 1}`);
+    const { most } = await assertNoFault(guest, { images: IMAGES, seed: first, tell });
     const dearest = [...most].toSorted(([, a], [, b]) => b - a).slice(0, 5);
     t.diagnostic(`the most reads in one look: ${JSON.stringify(dearest)}`);
   });

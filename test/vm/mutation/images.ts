@@ -35,8 +35,12 @@ export class MutationStand {
   readonly #discovery: readonly Targets[];
   readonly #healthy: readonly string[];
 
-  constructor(memory: CopiedMemory) {
+  readonly #thin: number;
+
+  /** Of those whose reading is not damaged, one in `thin` looks of those whose turn it is. */
+  constructor(memory: CopiedMemory, thin: number) {
     this.memory = memory;
+    this.#thin = thin;
     this.kernel = openKernel(memory);
     this.subjects = subjects();
     this.#read = this.subjects.map((subject) => this.#wordsReadBy(subject));
@@ -88,7 +92,7 @@ export class MutationStand {
   /** Whoever reads what is damaged looks, and by chance some of the others. */
   #lookWith(kernel: Kernel, image: number, next: Random, progress: Progress, victim = -1): void {
     for (const [index, subject] of this.subjects.entries()) {
-      if (next() % subject.every !== 0 && index !== victim) continue;
+      if (next() % (subject.every * this.#thin) !== 0 && index !== victim) continue;
       progress(image, index);
       this.#guarded(image, subject.name, () => void subject.run(kernel));
     }

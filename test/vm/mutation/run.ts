@@ -21,14 +21,19 @@ export async function bootMutationGuest(release: string): Promise<Guest> {
   return guest;
 }
 
-/** Looks at `images` damaged copies of a guest's memory, and asserts that nothing is at fault. */
-export async function assertNoFault(
-  guest: Guest,
-  images: number,
-  seed = 1,
-  tell: (place: string) => void = () => {},
-): Promise<MutationResult> {
-  const result = await mutate(guest.pid, images, seed, tell);
+export type MutationRun = {
+  readonly images: number;
+  /** Number of the first image; 1 unless told. */
+  readonly seed?: number;
+  /** Of those whose reading is not damaged, only one in so many looks; all in their turn unless told. */
+  readonly thin?: number;
+  /** Told now and then which image it is at. */
+  readonly tell?: (place: string) => void;
+};
+
+/** Looks at damaged copies of a guest's memory, and asserts that nothing is at fault. */
+export async function assertNoFault(guest: Guest, run: MutationRun): Promise<MutationResult> {
+  const result = await mutate(guest.pid, run);
   assert.deepEqual(result.faults, []);
   for (const subject of result.subjects) {
     if (!subject.startsWith("check ")) assert.ok(result.most.has(subject), `${subject} was tried`);
@@ -40,15 +45,13 @@ export async function assertNoFault(
 /** In a thread of its own, which can be ended even while it runs in a circle. */
 async function mutate(
   pid: number,
-  images: number,
-  seed: number,
-  tell: (place: string) => void,
+  { images, seed = 1, thin = 1, tell = () => {} }: MutationRun,
 ): Promise<MutationResult> {
   const at = new SharedArrayBuffer(8);
   const place = new Int32Array(at);
   const { promise, resolve, reject } = Promise.withResolvers<MutationResult>();
   const worker = new Worker(new URL("worker.ts", import.meta.url), {
-    workerData: { pid, images, seed, at },
+    workerData: { pid, images, seed, thin, at },
   });
   worker.on("message", resolve);
   worker.on("error", reject);

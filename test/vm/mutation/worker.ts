@@ -8,6 +8,7 @@ export type MutationJob = {
   readonly pid: number;
   readonly images: number;
   readonly seed: number;
+  readonly thin: number;
   /** Two words, where the one who waits sees which image and which subject it is at. */
   readonly at: SharedArrayBuffer;
 };
@@ -26,11 +27,11 @@ const MOST_FAULTS = 20;
 /** So often it is made sure that no damage is remembered. */
 const HEALTHY_EVERY = 500;
 
-async function work({ pid, images, seed, at }: MutationJob): Promise<MutationResult> {
+async function work({ pid, images, seed, thin, at }: MutationJob): Promise<MutationResult> {
   const place = new Int32Array(at);
   using guest = await attach(`pid:${pid}`, { noCache: true });
   using memory = new CopiedMemory(guest.memory);
-  const stand = new MutationStand(memory);
+  const stand = new MutationStand(memory, thin);
   for (let image = seed; image < seed + images && stand.faults.length < MOST_FAULTS; image++) {
     stand.run(image, (...where) => place.set(where));
     if (image % HEALTHY_EVERY === 0) stand.compareWithHealthy(image);
