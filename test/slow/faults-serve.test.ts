@@ -112,7 +112,7 @@ for (let seed = FIRST; seed <= LAST; seed++) {
       "compress: none",
       "limit: {actions: 1000, within: 1h}",
       "rules:",
-      `  - {name: act, when: {checks: [syscall-table]}, do: [${plan.join(", ")}]}`,
+      `  - {name: act, when: {checks: [kernel-rodata], repeated: {times: 2, within: 10m}}, do: [${plan.join(", ")}]}`,
     ];
     const guard = new Guard(lines, home.root);
     const begin = existsSync(join(home.root, "events")) ? guard.last : 0;
