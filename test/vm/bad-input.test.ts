@@ -138,7 +138,9 @@ test("machines without a system", async (t) => {
   await t.test("two of the same name, one of them of one's own home", async () => {
     const vm = join(home, "vms", "kvmsec-twin");
     mkdirSync(vm, { recursive: true });
-    writeFileSync(join(vm, "vm.json"), JSON.stringify({ schema: "kvmsec.vm-config/1", uuid }));
+    const config = { schema: "kvmsec.vm-config/1", name: "kvmsec-twin", uuid };
+    writeFileSync(join(vm, "vm.json"), JSON.stringify(config));
+    writeFileSync(join(vm, "qemu.pid"), `${asleep.pid}\n`);
     await refusedAsEmpty("kvmsec-twin");
   });
   await t.test("another user's", (context) => asNobody(context, home, firmware.pid));
