@@ -10,7 +10,7 @@ import { findKernelFiles } from "../files/kernel-files.ts";
 import type { KernelFiles } from "../files/kernel-files.ts";
 import type { QemuProcess } from "../vm/qemu-process.ts";
 import { readProcessors } from "../vm/processors.ts";
-import { requireRunning } from "../vm/running-kernel.ts";
+import { onRunningKernel } from "../vm/running-kernel.ts";
 
 /** The checks without which nothing can be called clean. */
 const DECISIVE: ReadonlySet<string> = new Set([
@@ -35,9 +35,9 @@ export async function inspect(
 /** The same, for one who looks again and again and keeps what was learned of the kernel's file. */
 export async function inspectWith(guest: Guest, files: KernelFiles): Promise<Inspection> {
   const processors = await readProcessors(guest);
-  const result = sweep(guest.kernel, checks, { ...files, ...processors }, allowedIfKnown(guest));
-  guest.requireAlive();
-  if (result.findings.length > 0) await requireRunning(guest);
+  const result = await onRunningKernel(guest, () =>
+    sweep(guest.kernel, checks, { ...files, ...processors }, allowedIfKnown(guest)),
+  );
   const titles = result.findings.map(({ title }) => title);
   const missed = result.checks.filter(({ id, status }) => DECISIVE.has(id) && status !== "pass");
   const reasons = titles.length > 0 ? titles : missed.map(because);

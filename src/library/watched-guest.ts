@@ -11,7 +11,7 @@ import type { Info } from "../views/info.ts";
 import type { View } from "../views/view.ts";
 import type { Guest } from "../vm/guest.ts";
 import { readProcessors } from "../vm/processors.ts";
-import { requireRunning } from "../vm/running-kernel.ts";
+import { onRunningKernel } from "../vm/running-kernel.ts";
 
 /** Rows between two turns of the event loop, so that a long view does not block a program. */
 const ROWS_A_TURN = 256;
@@ -79,7 +79,8 @@ export class WatchedGuest implements Disposable {
   /**
    * One sweep of the checks with these ids, or of all. Files of the guest's kernel and modules are
    * looked for at the first, as `files` says or on its disks; the processors are asked each time, where
-   * they can be. Throws KVMSEC_CHECK_UNKNOWN, KVMSEC_KERNEL_FILE_UNFIT.
+   * they can be. Throws KVMSEC_CHECK_UNKNOWN, KVMSEC_KERNEL_FILE_UNFIT,
+   * KVMSEC_GUEST_BOOTING.
    */
   async check(ids?: readonly string[], files: FileOptions = {}): Promise<Sweep> {
     this.#now();
@@ -89,10 +90,8 @@ export class WatchedGuest implements Disposable {
       this.#files = { given, found: findKernelFiles(this.#guest, files) };
     }
     const processors = await readProcessors(this.#guest);
-    const result = sweep(this.kernel, chosen, { ...this.#files.found, ...processors });
-    this.#guest.requireAlive();
-    if (result.findings.length > 0) await requireRunning(this.#guest);
-    return result;
+    const host = { ...this.#files.found, ...processors };
+    return onRunningKernel(this.#guest, () => sweep(this.kernel, chosen, host));
   }
 
   [Symbol.dispose](): void {

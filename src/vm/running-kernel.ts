@@ -25,6 +25,21 @@ export async function requireRunning(guest: Guest): Promise<void> {
   );
 }
 
+/**
+ * What a look at the kernel finds, if it had booted before the look and still runs after it.
+ * Throws KVMSEC_GUEST_BOOTING, KVMSEC_KERNEL_GONE, KVMSEC_TARGET_GONE.
+ */
+export async function onRunningKernel<Seen extends { readonly findings: readonly unknown[] }>(
+  guest: Guest,
+  look: () => Seen,
+): Promise<Seen> {
+  requireBooted(guest);
+  const seen = look();
+  guest.requireAlive();
+  if (seen.findings.length > 0) await requireRunning(guest);
+  return seen;
+}
+
 /** Throws KVMSEC_GUEST_BOOTING where its kernel is not yet what it will be. */
 export function requireBooted({ kernel, target }: Guest): void {
   if (!isBooting(kernel)) return;

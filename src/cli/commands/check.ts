@@ -16,7 +16,7 @@ import type { Guest } from "../../vm/guest.ts";
 import { openHome } from "../../vm/home.ts";
 import { pausedProcessors } from "../../response/paused-processors.ts";
 import { readProcessors } from "../../vm/processors.ts";
-import { requireRunning } from "../../vm/running-kernel.ts";
+import { onRunningKernel } from "../../vm/running-kernel.ts";
 import type { ProcessorSource } from "../../vm/processors.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
@@ -59,14 +59,13 @@ export const define: CommandModule["define"] = (command, io) => {
       const processors = await processorsOf(guest, options, io);
       using volumes =
         options.baseline === undefined ? undefined : new GuestVolumes(guest, options.disk ?? []);
-      const result = sweep(
-        guest.kernel,
-        [...chosenChecks(options), ...baselineOf(target, options, () => volumes?.root)],
-        { ...files, ...processors },
-        allowedOn(guest, options.config),
-      );
-      guest.requireAlive();
-      if (result.findings.length > 0) await requireRunning(guest);
+      const chosen = [
+        ...chosenChecks(options),
+        ...baselineOf(target, options, () => volumes?.root),
+      ];
+      const allow = allowedOn(guest, options.config);
+      const host = { ...files, ...processors };
+      const result = await onRunningKernel(guest, () => sweep(guest.kernel, chosen, host, allow));
       if (options.json === true) {
         const kernelFile = "textFile" in files ? files.textFile : null;
         const fields = { ...documentHead(guest), kernelFile, ...sweepDocument(result) };

@@ -10,7 +10,7 @@ import { KernelFileSearch } from "../../files/kernel-file-search.ts";
 import { findKernelFiles } from "../../files/kernel-files.ts";
 import type { FileOptions } from "../../files/kernel-files.ts";
 import { readProcessors } from "../../vm/processors.ts";
-import { requireRunning } from "../../vm/running-kernel.ts";
+import { onRunningKernel } from "../../vm/running-kernel.ts";
 import { chosenChecks, selectionOptions } from "../check-selection.ts";
 import type { CheckSelection } from "../check-selection.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
@@ -53,14 +53,8 @@ export const define: CommandModule["define"] = (command, io) => {
         if (done > 0) await pause(options.interval * 1000, interruption.signal);
         if (interruption.signal.aborted) break;
         guest.requireAlive();
-        const look = sweep(
-          guest.kernel,
-          chosen,
-          { ...search.files, ...(await readProcessors(guest)) },
-          allow,
-        );
-        guest.requireAlive();
-        if (look.findings.length > 0) await requireRunning(guest);
+        const host = { ...search.files, ...(await readProcessors(guest)) };
+        const look = await onRunningKernel(guest, () => sweep(guest.kernel, chosen, host, allow));
         seen = look.checks.every(({ status }) => status === "pass" || status === "fail");
         await tell(io, options, target, look, changes(lives, look), done === 0);
       }

@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { KvmsecError } from "../../../src/base/errors.ts";
+import { checks } from "../../../src/checks/registry.ts";
+import { sweep } from "../../../src/checks/sweep.ts";
 import { attach } from "../../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../../src/vm/guest.ts";
-import { lookWithoutFiles } from "./all-checks.ts";
+import { onRunningKernel } from "../../../src/vm/running-kernel.ts";
 import type { SilenceLog } from "./silence-log.ts";
 
 const EVERY_MS = 150;
 
 /**
- * Sweeps a guest, which QEMU calls `name`, from when there is a kernel to understand until it has
- * booted. Returns how often that was.
+ * Tries to sweep a guest, which QEMU calls `name`, from when there is a kernel to understand until
+ * it has booted: as all who judge a guest do, who refuse a kernel that still boots. Returns how
+ * often it was swept.
  */
 export async function sweepWhileBooting(
   booting: Promise<unknown>,
@@ -29,7 +32,9 @@ export async function sweepWhileBooting(
     await pause(EVERY_MS);
     attached ??= await attach(name).catch(expectCoded);
     if (attached === undefined || !state.booting) continue;
-    log.add(await lookWithoutFiles(attached)(), `${where}, sweep ${log.sweeps} while it boots`);
+    const guest = attached;
+    const seen = await onRunningKernel(guest, () => sweep(guest.kernel, checks)).catch(expectCoded);
+    if (seen !== undefined) log.add(seen, `${where}, sweep ${log.sweeps} while it boots`);
   }
   attached?.[Symbol.dispose]();
   return log.sweeps - before;
