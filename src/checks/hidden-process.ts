@@ -1,17 +1,11 @@
-import type { GuestVirtual } from "../base/address.ts";
-import { foundIn, inAnyView, missingFrom } from "../linux/object-views.ts";
+import type { Kernel } from "../linux/kernel.ts";
+import { inAnyView } from "../linux/object-views.ts";
 import { taskViews } from "../linux/task-views.ts";
 import type { TaskView } from "../linux/task-views.ts";
-import { Tasks } from "../linux/task.ts";
 import type { Check } from "./check.ts";
 import type { Report } from "./finding.ts";
-
-/** include/linux/threads.h. */
-const PID_MAX_LIMIT = 2 ** 22;
-/** include/linux/sched.h: not woken for the first time yet; it joins its control group before that. */
-const TASK_NEW = 0x800;
-/** It leaves its control group in between being marked so and its `exit_state`. */
-const PF_EXITING = 4;
+import { missingTasks } from "./missing-tasks.ts";
+import type { MissingTask } from "./missing-tasks.ts";
 
 /** Every process is in every view that the kernel keeps of its processes. */
 export const hiddenProcess: Check = {
@@ -25,46 +19,22 @@ export const hiddenProcess: Check = {
     "A process that is taken out of all four is left to unlisted-process; one that is only filtered from /proc is in all of them and shows in ps.",
   run(context) {
     const { kernel } = context;
-    const tasks = new Tasks(kernel);
-    const exitState = kernel.reader("task_struct", "exit_state");
-    // `state` until 5.14.
-    const state = kernel.readerOf("task_struct", "__state", "state");
-    const flags = kernel.reader("task_struct", "flags");
-    const passing = (task: GuestVirtual): boolean =>
-      ((state?.(task) ?? 0) & TASK_NEW) !== 0 || (flags(task) & PF_EXITING) !== 0;
     const views = taskViews(kernel, (reason) => context.unseen(reason));
-    const everyone = inAnyView(views);
-    for (const task of everyone) {
-      const missing = missingFrom(views, task);
-      // A process on its way out leaves its views one after the other.
-      if (missing.length === 0 || exitState(task) !== 0) continue;
-      if (missing.every((view) => view === "control groups") && passing(task)) continue;
-      const pid = tasks.tgid(task);
-      const comm = tasks.comm(task);
-      if (!(pid > 0 && pid <= PID_MAX_LIMIT) || comm === undefined) continue;
-      context.report(report(kernel.format(task), pid, comm, missing, foundIn(views, task)));
-    }
-    context.cover(everyone.size);
+    for (const process of missingTasks(kernel, views)) context.report(report(kernel, process));
+    context.cover(inAnyView(views).size);
   },
 };
 
 function report(
-  task: string,
-  pid: number,
-  comm: string,
-  missing: readonly TaskView[],
-  found: readonly TaskView[],
+  kernel: Kernel,
+  { task: address, pid, comm, missing, found }: MissingTask<TaskView>,
 ): Report {
+  const task = kernel.format(address);
   return {
     severity: "critical",
     confidence: "high",
     title: `Process ${pid} (${comm}) is hidden: it is not in the ${missing.join(" and the ")}.`,
     subject: { pid, task },
-    evidence: {
-      task,
-      comm,
-      missingFrom: missing,
-      foundIn: found,
-    },
+    evidence: { task, comm, missingFrom: missing, foundIn: found },
   };
 }

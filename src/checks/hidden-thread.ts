@@ -1,14 +1,12 @@
-import { foundIn, inAnyView, missingFrom } from "../linux/object-views.ts";
-import { Tasks } from "../linux/task.ts";
+import type { Kernel } from "../linux/kernel.ts";
+import { inAnyView } from "../linux/object-views.ts";
 import { threadViews } from "../linux/task-views.ts";
+import type { ThreadView } from "../linux/task-views.ts";
+import { Tasks } from "../linux/task.ts";
 import type { Check } from "./check.ts";
-
-/** include/linux/threads.h. */
-const PID_MAX_LIMIT = 2 ** 22;
-/** include/linux/sched.h: not woken for the first time yet; it joins its control group before that. */
-const TASK_NEW = 0x800;
-/** It leaves its control group in between being marked so and its `exit_state`. */
-const PF_EXITING = 4;
+import type { Report } from "./finding.ts";
+import { missingTasks } from "./missing-tasks.ts";
+import type { MissingTask } from "./missing-tasks.ts";
 
 /** Every thread is in every view that the kernel keeps of its threads. */
 export const hiddenThread: Check = {
@@ -23,38 +21,25 @@ export const hiddenThread: Check = {
   run(context) {
     const { kernel } = context;
     const tasks = new Tasks(kernel);
-    const exitState = kernel.reader("task_struct", "exit_state");
-    // `state` until 5.14.
-    const state = kernel.readerOf("task_struct", "__state", "state");
-    const flags = kernel.reader("task_struct", "flags");
-    const passing = (task: number): boolean =>
-      ((state?.(task) ?? 0) & TASK_NEW) !== 0 || (flags(task) & PF_EXITING) !== 0;
     const views = threadViews(kernel, (reason) => context.unseen(reason));
-    const everyone = inAnyView(views);
-    for (const task of everyone) {
-      const missing = missingFrom(views, task);
-      if (missing.length === 0 || tasks.groupLeader(task) === task) continue;
-      // A thread on its way in or out joins and leaves its views one after the other.
-      if (exitState(task) !== 0) continue;
-      if (missing.every((view) => view === "control groups") && passing(task)) continue;
-      const tid = tasks.pid(task);
-      const pid = tasks.tgid(task);
-      const comm = tasks.comm(task);
-      const isOne = tid > 0 && tid <= PID_MAX_LIMIT && pid > 0 && pid <= PID_MAX_LIMIT;
-      if (!isOne || comm === undefined) continue;
-      context.report({
-        severity: "critical",
-        confidence: "high",
-        title: `Thread ${tid} of process ${pid} (${comm}) is hidden: it is not in the ${missing.join(" and the ")}.`,
-        subject: { tid, pid, task: kernel.format(task) },
-        evidence: {
-          task: kernel.format(task),
-          comm,
-          missingFrom: missing,
-          foundIn: foundIn(views, task),
-        },
-      });
+    for (const thread of missingTasks(kernel, views)) {
+      if (tasks.groupLeader(thread.task) === thread.task) continue;
+      context.report(report(kernel, thread));
     }
-    context.cover(everyone.size);
+    context.cover(inAnyView(views).size);
   },
 };
+
+function report(
+  kernel: Kernel,
+  { task: address, tid, pid, comm, missing, found }: MissingTask<ThreadView>,
+): Report {
+  const task = kernel.format(address);
+  return {
+    severity: "critical",
+    confidence: "high",
+    title: `Thread ${tid} of process ${pid} (${comm}) is hidden: it is not in the ${missing.join(" and the ")}.`,
+    subject: { tid, pid, task },
+    evidence: { task, comm, missingFrom: missing, foundIn: found },
+  };
+}
