@@ -67,9 +67,19 @@ export class AddressFolding {
 
   #foldLow(low: number, high: number): GuestVirtual {
     // Sign-extended from bit 56, or not canonical.
-    if (high >= 0 || high < -0x100_0000) return FAULT;
+    if (high < -0x100_0000 || high >= 0x100_0000) return FAULT;
+    if (high >= 0) return farUserAddress(low, high);
     const slot = this.#slotOf[(high >>> 16) & 0x1ff]!;
     if (slot === NO_SLOT) return FAULT;
     return (-2 - slot) * TWO_48 + (high & 0xffff) * TWO_32 + low;
   }
+}
+
+/**
+ * Programs that ask for it, and those in the midst of an exec, have memory up to 2^56 with 5-level
+ * paging. Beyond 2^53 a double holds every eighth address at least, and so all pages.
+ */
+function farUserAddress(low: number, high: number): GuestVirtual {
+  const upper = high * TWO_32;
+  return upper + low - upper === low ? upper + low : FAULT;
 }

@@ -110,7 +110,7 @@ export class PageTables {
     const region = Math.floor(address / TWO_48);
     const low48 = address - region * TWO_48;
     this.#table = this.root;
-    if (this.levels === 4) return address < 0 === low48 >= TWO_47 ? low48 : -1;
+    if (this.levels === 4) return address >= -TWO_47 && address < TWO_47 ? low48 : -1;
     const entry = this.entry(this.root, this.#folding.rootIndex(region));
     if (entry === undefined || (entry.low & PRESENT) === 0) return -1;
     this.#table = entryFrame(entry.low, entry.high);
@@ -119,6 +119,7 @@ export class PageTables {
 
   #path(address: GuestVirtual): { entries: PageTableEntry[]; size: number } | undefined {
     let low48 = this.#enter(address);
+    if (low48 < 0) return undefined;
     let table = this.#table;
     const region = Math.floor(address / TWO_48);
     const top =
