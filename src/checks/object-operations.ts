@@ -65,7 +65,7 @@ function visitInodes(context: CheckContext, tables: ObjectTables, visit: TableVi
   const unseen = (reason: string): void => context.unseen(reason);
   for (const block of inodes.superBlocks(budget, unseen)) {
     for (const inode of inodes.ofSuperBlock(block, budget, unseen)) {
-      tables.ofInode(inode, budget, visit);
+      if (!tables.ofInode(inode, budget, visit)) unseen("the names of an inode run in a circle");
     }
   }
   if (budget.exhausted) context.unseen("there are more inodes than are looked at");

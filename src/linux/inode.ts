@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import { FdTables } from "./fd-table.ts";
 import type { Kernel } from "./kernel.ts";
 import { listSnapshot } from "./list-snapshot.ts";
@@ -63,8 +64,9 @@ export class Inodes {
     const link = (types.member("dentry", "d_u.d_alias") ?? types.require("dentry", "d_alias"))
       .offset;
     const { space } = kernel;
+    const watch = new CircleWatch();
     let node = space.pointer(inode + kernel.offset("inode", "i_dentry"));
-    while (node < 0 && budget.step()) {
+    while (node < 0 && budget.step() && !watch.isBack(node)) {
       yield node - link;
       node = space.pointer(node);
     }

@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
 import { SlabOwners } from "./slab.ts";
@@ -87,16 +88,20 @@ export class ObjectTables {
     if (dentry < 0) tell("dentry_operations", dentry + this.#offsets.dentry);
   }
 
-  /** Of an inode, and of each of its names that is in memory. */
-  ofInode(inode: GuestVirtual, budget: Budget, visit: TableVisitor): void {
+  /** Of an inode, and of each of its names that is in memory; false where those run in a circle. */
+  ofInode(inode: GuestVirtual, budget: Budget, visit: TableVisitor): boolean {
     const { space } = this.#kernel;
     const superBlock = this.#ofInode(inode, visit);
     let node = space.pointer(inode + this.#names);
+    let watch: CircleWatch | undefined;
     while (node < 0 && budget.step()) {
       const slot = node - this.#alias + this.#offsets.dentry;
       visit("dentry_operations", space.pointer(slot), slot, inode, superBlock);
       node = space.pointer(node);
+      // Nearly all have one name: nothing is made for them.
+      if (node < 0 && (watch ??= new CircleWatch()).isBack(node)) return false;
     }
+    return true;
   }
 
   /** Returns its super block. */
