@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import { physicalSize } from "../memory/physical-memory.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 import { MapleTrees } from "./maple-tree.ts";
 import type { Reader } from "./member-reader.ts";
@@ -71,8 +72,9 @@ function listWalk(kernel: Kernel) {
   const next = kernel.reader("vm_area_struct", "vm_next");
   return (mm: GuestVirtual, budget: Budget) => {
     const found: GuestVirtual[] = [];
+    const watch = new CircleWatch();
     let vma = first(mm);
-    while (vma < 0 && budget.step()) {
+    while (vma < 0 && budget.step() && !watch.isBack(vma)) {
       found.push(vma);
       vma = next(vma);
     }
