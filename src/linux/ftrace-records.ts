@@ -30,7 +30,8 @@ export function ftraceRecords(kernel: Kernel): Float64Array | undefined {
 function readRecords(kernel: Kernel, start: GuestVirtual, count: number, into: number[]): boolean {
   const size = kernel.types.size("dyn_ftrace");
   const ip = kernel.offset("dyn_ftrace", "ip");
-  const fits = count * size <= PAGE_SIZE * 2 ** MAX_ORDER;
+  // A signed number in the kernel.
+  const fits = count >= 0 && count * size <= PAGE_SIZE * 2 ** MAX_ORDER;
   if (!fits || into.length + count > MAX_RECORDS) return false;
   const bytes = kernel.space.bytes(start, count * size);
   if (bytes === undefined) return false;

@@ -138,6 +138,7 @@ export class AddressSpace {
 
   /** A copy of `length` bytes, or undefined where any of them is unreadable. */
   bytes(address: GuestVirtual, length: number): Uint8Array<ArrayBuffer> | undefined {
+    if (!(length >= 0)) return undefined;
     const copy = new Uint8Array(length);
     return this.copy(address, copy) === length ? copy : undefined;
   }
