@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { controlRegisters } from "../../src/checks/control-registers.ts";
+import { objectOperations } from "../../src/checks/object-operations.ts";
 import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import type { Processor } from "../../src/checks/sweep-facts.ts";
+import { Inodes } from "../../src/linux/inode.ts";
 import { pausedProcessors } from "../../src/response/paused-processors.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
@@ -144,6 +146,20 @@ function lookAt({ kernel }: Attached, processors: readonly Processor[]): Sweep {
   return sweep(kernel, [controlRegisters], { processors });
 }
 
+/** Lets the first name of some inode be its own next one; returns what takes that back. */
+function nameInCircle({ kernel }: Attached, editor: RamEditor): () => void {
+  const inodes = new Inodes(kernel);
+  const names = kernel.offset("inode", "i_dentry");
+  const budget = kernel.budget();
+  const named = inodes
+    .superBlocks(budget)
+    .flatMap((block) => inodes.ofSuperBlock(block, budget))
+    .map((inode) => kernel.space.pointer(inode + names))
+    .find((name) => name < 0);
+  assert.ok(named !== undefined, "an inode with a name");
+  return editor.writePointer(named, named);
+}
+
 for (const { release, flavour, cpu } of guests) {
   test(`code that the kernel is led to is found: ${release}/${flavour}`, async (t) => {
     const kernel = await debianKernel({ release, flavour });
@@ -172,6 +188,15 @@ for (const { release, flavour, cpu } of guests) {
       });
     }
     await t.test("nothing is found after all is undone", () => assertClean(look()));
+    await t.test("names of an inode that run in a circle hide no other inode", async () => {
+      await guest.qmp("stop");
+      const undo = nameInCircle(attached, editor);
+      const { checks: told } = sweep(attached.kernel, [objectOperations]);
+      undo();
+      await guest.qmp("cont");
+      assert.equal(told[0].reason, "the names of an inode run in a circle");
+      assertClean(only(attached, "object-operations"));
+    });
     await t.test("modules, bridges and file systems in ordinary use are no finding", async () => {
       await guest.run(MODULE_TRAFFIC);
       assertClean(look());
