@@ -9,6 +9,7 @@ import {
   rmSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { syncPath } from "../base/durable.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { writeSparse } from "../memory/sparse-write.ts";
 import type { Home } from "../vm/home.ts";
@@ -178,12 +179,7 @@ function filesOf(folder: string): Set<string> {
 /** Puts on the disk which files the folders of the package hold. */
 function syncFolders(folder: string, files: readonly PackageFile[]): void {
   for (const name of new Set([".", ...files.map(({ path }) => dirname(path))])) {
-    const fd = openSync(join(folder, name), "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    syncPath(join(folder, name));
   }
 }
 
