@@ -1,3 +1,4 @@
+import { firstProcess } from "./first-process.ts";
 import type { Kernel } from "./kernel.ts";
 
 /**
@@ -36,11 +37,9 @@ export class BootMark {
   #readCanary(): number | undefined {
     const kernel = this.#kernel;
     const canary = kernel.readerOf("task_struct", "stack_canary");
-    if (canary === undefined || !kernel.types.has("task_struct", "tasks")) return undefined;
-    const idle = kernel.symbol("init_task");
-    const tasks = kernel.offset("task_struct", "tasks");
-    const first = kernel.space.pointer(idle + tasks) - tasks;
+    const first = firstProcess(kernel);
+    if (canary === undefined || first === undefined) return undefined;
     const value = canary(first);
-    return first === idle || value !== value ? undefined : value;
+    return value === value ? value : undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { firstProcess } from "./first-process.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** `system_state` has reached SYSTEM_RUNNING (or beyond: halt, restart, suspend). */
@@ -13,13 +14,9 @@ export function hasBooted(kernel: Kernel): boolean {
  * program, and that it does only after the boot.
  */
 export function isBooting(kernel: Kernel): boolean {
-  if (!kernel.types.has("task_struct", "mm") || !kernel.types.has("task_struct", "tasks")) {
-    return false;
-  }
+  if (!kernel.types.has("task_struct", "mm")) return false;
   if (kernel.types.enumerator("system_states", "SYSTEM_RUNNING") === undefined) return false;
-  const idle = kernel.symbol("init_task");
-  const tasks = kernel.offset("task_struct", "tasks");
-  const first = kernel.space.pointer(idle + tasks) - tasks;
-  const mm = first === idle ? 0 : kernel.reader("task_struct", "mm")(first);
+  const first = firstProcess(kernel);
+  const mm = first === undefined ? 0 : kernel.reader("task_struct", "mm")(first);
   return !hasBooted(kernel) && mm === 0;
 }

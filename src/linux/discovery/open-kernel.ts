@@ -7,6 +7,7 @@ import type { TypeSource } from "../../formats/type-source.ts";
 import { physicalSize } from "../../memory/physical-memory.ts";
 import { partialBytes } from "../../memory/partial-bytes.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
+import { firstProcess } from "../first-process.ts";
 import { Kernel, MAX_BANNER } from "../kernel.ts";
 import { byLikelihood, choose, isCurrent } from "./choose-kernel.ts";
 import { loadKernelTypes } from "./kernel-types.ts";
@@ -150,8 +151,7 @@ function confirmInitTask(kernel: Kernel): void {
 function confirmStarted(kernel: Kernel): void {
   const state = kernel.space.u32(kernel.symbol("system_state"));
   if (state !== kernel.types.enumerator("system_states", "SYSTEM_BOOTING")) return;
-  const tasks = kernel.requireSymbol("init_task") + kernel.offset("task_struct", "tasks");
-  if (kernel.space.pointer(tasks) !== tasks) return;
+  if (firstProcess(kernel) !== undefined) return;
   throw new KvmsecError(
     BOOTING,
     "The guest's kernel is only just booting: it has started no process yet.",
