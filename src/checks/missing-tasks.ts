@@ -2,14 +2,12 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { foundIn, inAnyView, missingFrom } from "../linux/object-views.ts";
 import type { ObjectView } from "../linux/object-views.ts";
+import { PID_MAX_LIMIT } from "../linux/pid.ts";
+import { PF_EXITING } from "../linux/sched.ts";
 import { Tasks } from "../linux/task.ts";
 
-/** include/linux/threads.h. */
-const PID_MAX_LIMIT = 2 ** 22;
 /** include/linux/sched.h: not woken for the first time yet; it joins its control group before that. */
 const TASK_NEW = 0x800;
-/** It leaves its control group in between being marked so and its `exit_state`. */
-const PF_EXITING = 4;
 
 /** A task that one of the kernel's lists lacks and another holds. */
 export type MissingTask<View> = {
@@ -38,6 +36,7 @@ export function* missingTasks<View extends string>(
   for (const task of inAnyView(views)) {
     const missing = missingFrom(views, task);
     if (missing.length === 0 || exitState(task) !== 0) continue;
+    // Who exits leaves its control group after it is marked so, and before it has its `exit_state`.
     const passing = ((state?.(task) ?? 0) & TASK_NEW) !== 0 || (flags(task) & PF_EXITING) !== 0;
     if (passing && missing.every((view) => view === "control groups")) continue;
     const [tid, pid, comm] = [tasks.pid(task), tasks.tgid(task), tasks.comm(task)];

@@ -6,9 +6,8 @@ import { Tasks } from "../linux/task.ts";
 import { inAnyView } from "../linux/object-views.ts";
 import { taskViews, threadViews } from "../linux/task-views.ts";
 import type { Check, CheckContext } from "./check.ts";
+import { PID_MAX_LIMIT } from "../linux/pid.ts";
 
-/** include/linux/threads.h. */
-const PID_MAX_LIMIT = 2 ** 22;
 /** TASK_DEAD and TASK_NEW (include/linux/sched.h): on its way out, or not yet in. */
 const PASSING = 0x80 | 0x800;
 

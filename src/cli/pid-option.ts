@@ -1,7 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
-
-/** PID_MAX_LIMIT (include/linux/threads.h). */
-const PID_MAX_LIMIT = 2 ** 22;
+import { PID_MAX_LIMIT } from "../linux/pid.ts";
 
 /** `--pid N`, which may be given more than once or as `N,N`. */
 export function pidOption(): Option {

@@ -1,8 +1,6 @@
 import type { Kernel } from "./kernel.ts";
+import { PF_EXITING } from "./sched.ts";
 import { Tasks } from "./task.ts";
-
-/** PF_EXITING (include/linux/sched.h). */
-const PF_EXITING = 0x4;
 
 /**
  * Whether some task is in the middle of closing its files because it exits: exit_files takes the

@@ -2,12 +2,11 @@ import { decodeInstruction } from "../arch/x86/instruction.ts";
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import { Tasks } from "./task.ts";
+import { PF_EXITING } from "./sched.ts";
 
 /** Bits to be set in one byte of a guest's memory. */
 export type BitEdit = { readonly address: GuestVirtual; readonly mask: number };
 
-/** PF_EXITING (include/linux/sched.h). */
-const PF_EXITING = 0x4;
 /** SIGNAL_GROUP_EXIT (include/linux/sched/signal.h): the whole group is dying already. */
 const SIGNAL_GROUP_EXIT = 0x4;
 /** SIGKILL is bit 8 of the set: bit 0 of its second byte. */

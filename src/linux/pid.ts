@@ -2,6 +2,8 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 import { XArrays } from "./xarray.ts";
 
+/** Linux' largest pid (include/linux/threads.h). */
+export const PID_MAX_LIMIT = 2 ** 22;
 /** PIDTYPE_PID and PIDTYPE_TGID (include/linux/pid_types.h). */
 const PIDTYPE_PID = 0;
 const PIDTYPE_TGID = 1;

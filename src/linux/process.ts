@@ -23,6 +23,7 @@ import { Tasks } from "./task.ts";
 import { ThreadTotals } from "./thread-totals.ts";
 import { UserMemory } from "./user-memory.ts";
 import type { CommandLine } from "./user-memory.ts";
+import { PID_MAX_LIMIT } from "./pid.ts";
 
 export type { Process } from "./process-row.ts";
 
@@ -31,8 +32,6 @@ function isTorn({ rss, vsz, threads, pgid, sid }: Process): boolean {
   return Number.isNaN(rss + vsz + threads + pgid + sid);
 }
 
-/** Linux' largest pid is 2^22 (PID_MAX_LIMIT, include/linux/threads.h). */
-const PID_MAX_LIMIT = 2 ** 22;
 const NANOSECONDS = 1_000_000;
 /** `loginuid` of who has not logged in. */
 const NOBODY_LOGGED_IN = 0xffff_ffff;

@@ -2,6 +2,8 @@
 
 /** PF_KTHREAD, the same bit since 2.6. */
 export const PF_KTHREAD = 0x0020_0000;
+/** PF_EXITING: in do_exit (kernel/exit.c). */
+export const PF_EXITING = 0x4;
 /** PF_WQ_WORKER: a worker of a workqueue. */
 export const PF_WQ_WORKER = 0x20;
 const TASK_REPORT = 0x7f;
