@@ -129,10 +129,12 @@ export class StructWindow {
     const word = Math.floor(offset / 4);
     const shift = bitOffset + (offset % 4) * 8;
     const modulus = 2 ** bitSize;
+    const beyond = 2 ** Math.max(shift + bitSize - 32, 0);
     return () => {
       const at = this.#base + word;
-      const low = this.#words[at] ?? FAULT;
-      const pair = shift + bitSize > 32 ? low + this.#words[at + 1]! * TWO_32 : low;
+      let pair = this.#words[at] ?? FAULT;
+      // Only the bits that belong to the member: all of two words are more than a double holds.
+      if (beyond > 1) pair += (this.#words[at + 1]! % beyond) * TWO_32;
       const value = Math.floor(pair / 2 ** shift) % modulus;
       return signed && value >= modulus / 2 ? value - modulus : value;
     };

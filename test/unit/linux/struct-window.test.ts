@@ -67,6 +67,16 @@ test("a window reads what member readers read, wherever it lies", () => {
   );
 });
 
+test("a bit-field in two words is not rounded with all their bits", () => {
+  const own = toy();
+  own.ram.setUint32(0, 0xe7ff_fc00, true);
+  own.ram.setUint32(4, 0x8000_0000, true);
+  same(own, 0);
+  const window = new StructWindow(own.kernel, "flags");
+  window.load(own.at(0));
+  assert.equal(window.field("high")(), 28);
+});
+
 test("sources that are copied page by page give the same", () => {
   const own = toy();
   Object.defineProperty(own.kernel.memory, "stable", { value: false });
