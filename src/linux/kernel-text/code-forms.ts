@@ -7,14 +7,14 @@ import { branchFault } from "./branch-rules.ts";
 import type { CodeScene } from "./branch-rules.ts";
 import type { CodeFile } from "./code-file.ts";
 import type { CodeFunction } from "./function-map.ts";
-import { lastAtOrBelow } from "./function-map.ts";
 import { hookForm } from "./hook-forms.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
 import { pageView } from "./page-view.ts";
 import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
-import type { PatchSite } from "./patch-sites.ts";
+import { SiteTable } from "./site-table.ts";
+import type { PatchSite } from "./site-table.ts";
 
 /** Code that nothing legal makes. */
 export type FormFault = {
@@ -65,19 +65,13 @@ type Verdict = {
  */
 export class CodeForms {
   readonly #kernel: Kernel;
-  readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
-  readonly #siteAddresses: Float64Array;
+  readonly #sites: SiteTable;
   readonly #verified = new Map<GuestVirtual, Verified>();
 
   /** `code` has the tables of sites; `records` are the addresses of ftrace's. */
   constructor(kernel: Kernel, code: CodeFile, records: Float64Array) {
     this.#kernel = kernel;
-    const sites = patchSites(kernel, code);
-    for (const address of records) {
-      sites.set(address, { kind: "mcount", address, length: MCOUNT_LENGTH, detail: Number.NaN });
-    }
-    this.#sites = sites;
-    this.#siteAddresses = Float64Array.from(sites.keys()).toSorted();
+    this.#sites = new SiteTable(sitesOf(kernel, code, records));
   }
 
   look(scene: CodeScene, targets: LegalTargets): FormLook {
@@ -143,10 +137,7 @@ export class CodeForms {
     code: Uint8Array,
     forms: LegalForms,
   ): Generator<FormFault> {
-    let index = lastAtOrBelow(this.#siteAddresses, start - 1) + 1;
-    for (; this.#siteAddresses[index] < end; index++) {
-      const site = this.#sites.get(this.#siteAddresses[index]);
-      if (site === undefined) continue;
+    for (const site of this.#sites.within(start, end)) {
       const at = site.address - start;
       const length = siteLength(site, code, at);
       if (at + length > code.length) continue;
@@ -220,6 +211,14 @@ export class CodeForms {
     const sure = scene.own.at(target) === undefined;
     if (sure && scene.kernel.at(target) === undefined) forms.leansOnLive = true;
     return why === undefined ? undefined : { address, length, why, target, sure };
+  }
+}
+
+/** What memory's own tables name, and the sites of ftrace's records. */
+function* sitesOf(kernel: Kernel, code: CodeFile, records: Float64Array): Generator<PatchSite> {
+  yield* patchSites(kernel, code);
+  for (const address of records) {
+    yield { kind: "mcount", address, length: MCOUNT_LENGTH, detail: Number.NaN };
   }
 }
 

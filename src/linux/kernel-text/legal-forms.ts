@@ -3,7 +3,7 @@ import { branchTarget, decodeInstruction } from "../../arch/x86/instruction.ts";
 import type { Kernel } from "../kernel.ts";
 import { isPadding } from "./nops.ts";
 import type { Probes } from "./planted-probes.ts";
-import type { PatchSite } from "./patch-sites.ts";
+import type { PatchSite } from "./site-table.ts";
 
 const CALL = 0xe8;
 const JMP = 0xe9;

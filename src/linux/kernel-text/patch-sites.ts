@@ -1,53 +1,25 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import type { Kernel } from "../kernel.ts";
 import type { CodeFile, Section } from "./code-file.ts";
-
-/** Why the kernel may change its own text at a place. */
-export type SiteKind =
-  | "return"
-  | "retpoline"
-  | "mcount"
-  | "ftrace-call"
-  | "static-call"
-  | "jump-label"
-  | "lock"
-  | "endbr"
-  | "paravirt"
-  | "runtime-ptr"
-  | "runtime-shift"
-  | "runtime-mask";
-
-/** One such place. */
-export type PatchSite = {
-  readonly kind: SiteKind;
-  readonly address: GuestVirtual;
-  readonly length: number;
-  /** Jump label: where it may jump. Static call: its key. Runtime constant: its variable. */
-  readonly detail: GuestVirtual;
-};
+import type { PatchSite, SiteKind } from "./site-table.ts";
 
 /** Some 180,000 in a distribution's kernel. */
 const MAX_ENTRIES = 2_000_000;
 const MIN_BRANCH = 5;
 
-/** Collects every site from the tables of a file, by address. */
-export function patchSites(kernel: Kernel, file: CodeFile): Map<GuestVirtual, PatchSite> {
-  const sites = new Map<GuestVirtual, PatchSite>();
-  const add = (site: PatchSite): void => {
-    if (sites.size < MAX_ENTRIES) sites.set(site.address, site);
-  };
-  for (const site of relativeSites(file, ".smp_locks", "lock", 1)) add(site);
-  for (const site of relativeSites(file, ".ibt_endbr_seal", "endbr", 4)) add(site);
-  for (const site of mcountSites(file)) add(site);
-  for (const site of ftraceCalls(kernel)) add(site);
-  for (const site of paravirtSites(kernel, file)) add(site);
-  for (const site of runtimeConstants(kernel, file)) add(site);
-  for (const site of jumpLabels(file)) add(site);
-  for (const site of relativeSites(file, ".return_sites", "return", MIN_BRANCH)) add(site);
-  for (const site of relativeSites(file, ".retpoline_sites", "retpoline", MIN_BRANCH)) add(site);
-  for (const site of staticCalls(file)) add(site);
-  for (const site of staticCallTrampolines(file)) add(site);
-  return sites;
+/** Every site of a file's tables; where several are at one address, the one that counts comes last. */
+export function* patchSites(kernel: Kernel, file: CodeFile): Generator<PatchSite> {
+  yield* relativeSites(file, ".smp_locks", "lock", 1);
+  yield* relativeSites(file, ".ibt_endbr_seal", "endbr", 4);
+  yield* mcountSites(file);
+  yield* ftraceCalls(kernel);
+  yield* paravirtSites(kernel, file);
+  yield* runtimeConstants(kernel, file);
+  yield* jumpLabels(file);
+  yield* relativeSites(file, ".return_sites", "return", MIN_BRANCH);
+  yield* relativeSites(file, ".retpoline_sites", "retpoline", MIN_BRANCH);
+  yield* staticCalls(file);
+  yield* staticCallTrampolines(file);
 }
 
 /** Tables of 32-bit distances, each from the entry itself. */

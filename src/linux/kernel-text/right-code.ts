@@ -3,7 +3,7 @@ import { ftraceUsers } from "../ftrace.ts";
 import type { Kernel } from "../kernel.ts";
 import type { CodeFile } from "./code-file.ts";
 import { isPadding } from "./nops.ts";
-import type { PatchSite } from "./patch-sites.ts";
+import type { PatchSite } from "./site-table.ts";
 
 /** What is known of the code around a change. */
 export type CodeKnowledge = {

@@ -12,9 +12,10 @@ import { pageView } from "./page-view.ts";
 import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
 import type { Probes } from "./planted-probes.ts";
-import type { PatchSite } from "./patch-sites.ts";
 import { rightCode } from "./right-code.ts";
 import type { RightCode } from "./right-code.ts";
+import { SiteTable } from "./site-table.ts";
+import type { PatchSite } from "./site-table.ts";
 import { TextMatcher } from "./text-match.ts";
 import type { SeenCode } from "./text-match.ts";
 
@@ -48,8 +49,7 @@ export class TextIntegrity {
   readonly #kernel: Kernel;
   /** What it compares with. */
   readonly file: CodeFile;
-  readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
-  readonly #siteAddresses: Float64Array;
+  readonly #sites: SiteTable;
   readonly #alternatives: ReadonlyMap<GuestVirtual, Alternative[]>;
   readonly #alternativeAddresses: Float64Array;
   readonly #verified = new Map<GuestVirtual, Verified>();
@@ -57,8 +57,7 @@ export class TextIntegrity {
   constructor(kernel: Kernel, file: CodeFile) {
     this.#kernel = kernel;
     this.file = file;
-    this.#sites = patchSites(kernel, file);
-    this.#siteAddresses = Float64Array.from(this.#sites.keys()).toSorted();
+    this.#sites = new SiteTable(patchSites(kernel, file));
     this.#alternatives = alternatives(kernel, file);
     this.#alternativeAddresses = Float64Array.from(this.#alternatives.keys()).toSorted();
   }
@@ -130,7 +129,7 @@ export class TextIntegrity {
     const know = {
       kernel: this.#kernel,
       file: this.file,
-      sites: this.#sites.values(),
+      sites: this.#sites,
       siteAt: (at: GuestVirtual) => this.#coveringSite(at),
       isAlternative: (at: GuestVirtual) => this.#alternativesAt(at) !== undefined,
       explainedTo: (at: GuestVirtual) => this.#explainedTo(at, around, matcher, forms),
@@ -223,7 +222,7 @@ export class TextIntegrity {
   #coveringSite(
     address: GuestVirtual,
   ): { site: PatchSite; start: GuestVirtual; end: GuestVirtual } | undefined {
-    const site = this.#siteAt(address);
+    const site = this.#sites.before(address);
     if (site === undefined) return undefined;
     const end = site.address + this.#lengthOf(site);
     return address < end ? { site, start: site.address, end } : undefined;
@@ -247,11 +246,6 @@ export class TextIntegrity {
       if (group.some(({ length }) => address < start + length)) return group;
     }
     return undefined;
-  }
-
-  #siteAt(address: GuestVirtual): PatchSite | undefined {
-    const index = lastAtOrBelow(this.#siteAddresses, address);
-    return index < 0 ? undefined : this.#sites.get(this.#siteAddresses[index]);
   }
 }
 

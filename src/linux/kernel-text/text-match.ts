@@ -5,11 +5,13 @@ import type { Alternative } from "./alternatives.ts";
 import type { CodeFile } from "./code-file.ts";
 import type { LegalForms } from "./legal-forms.ts";
 import { isPadding, nopsEnd } from "./nops.ts";
-import type { PatchSite } from "./patch-sites.ts";
+import type { PatchSite } from "./site-table.ts";
 
 /** Alternatives hold a few instructions; a longer walk is a damaged table. */
 const MAX_INSTRUCTIONS = 64;
 const INT3 = 0xcc;
+
+type SitesByAddress = { get(address: GuestVirtual): PatchSite | undefined };
 
 /** The guest's code around a place: `code[address - base]` is what stands at `address`. */
 export type SeenCode = { readonly code: Uint8Array; readonly base: GuestVirtual };
@@ -17,10 +19,10 @@ export type SeenCode = { readonly code: Uint8Array; readonly base: GuestVirtual 
 /** Compares the guest's text with the file's, instruction by instruction, allowing legal patches. */
 export class TextMatcher {
   readonly #file: CodeFile;
-  readonly #sites: ReadonlyMap<GuestVirtual, PatchSite>;
+  readonly #sites: SitesByAddress;
   readonly #forms: LegalForms;
 
-  constructor(file: CodeFile, sites: ReadonlyMap<GuestVirtual, PatchSite>, forms: LegalForms) {
+  constructor(file: CodeFile, sites: SitesByAddress, forms: LegalForms) {
     this.#file = file;
     this.#sites = sites;
     this.#forms = forms;
