@@ -9,7 +9,7 @@ import type { KnownKernel } from "./symbol-cache.ts";
 const ALIGNMENT = 0x20_0000;
 
 /** Around each byte that is read of a mapping the host maps 64 KiB (fault_around_bytes). */
-const PART = 0x1000_0000;
+const PART = 0x100_0000;
 
 type Wanted = { readonly kernel: KnownKernel; readonly id: Buffer };
 

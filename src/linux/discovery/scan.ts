@@ -5,7 +5,7 @@ import type { PhysicalMemory, PhysicalRange } from "../../memory/physical-memory
 /** Small enough to stay in the processor's cache, large enough that a read of a dump pays. */
 const CHUNK = 0x20_0000;
 /** What a scan of a mapping leaves resident at most. */
-const RESIDENT = 0x400_0000;
+const RESIDENT = 0x100_0000;
 
 /**
  * Hands all RAM that may hold something to `visit`, in page-aligned chunks of at most 2 MiB, in
