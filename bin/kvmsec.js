@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileCache, nodeFlags } from "./node-options.js";
 
 const NEEDED = 24;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -43,8 +44,9 @@ const entry = existsSync(source) ? source : here("../dist/cli/main.js");
 // is gone, however it went, so that no command outlives the one who called it.
 // mke2fs and others lie in folders that an ordinary user of Debian does not have in PATH.
 const env = { ...process.env, PATH: `${process.env.PATH ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` };
-const flags = ["--disable-warning=ExperimentalWarning", "--conditions=kvmsec-source"];
-const child = spawn(node, [...flags, entry, ...process.argv.slice(2)], {
+const kept = compileCache();
+if (kept !== undefined) env.NODE_COMPILE_CACHE ??= kept;
+const child = spawn(node, [...nodeFlags, entry, ...process.argv.slice(2)], {
   stdio: ["inherit", "inherit", "inherit", "ipc"],
   env,
 });

@@ -1,7 +1,4 @@
-import { enableCompileCache } from "node:module";
-
-// Keeps the stripped and compiled form of each file, which halves the start-up time.
-enableCompileCache();
+import process from "node:process";
 
 // bin/kvmsec.js holds the other end: when it is gone, so is who asked. SIGTERM, because commands
 // that follow know how to leave on it.

@@ -9,8 +9,8 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "../base/cache-folder.ts";
 
 /** Unpacked kernels that are kept; each has about 60 MB. */
 const KEPT = 6;
@@ -22,7 +22,7 @@ const KEPT = 6;
 export class UnpackedCache {
   readonly #folder: string;
 
-  constructor(folder: string = defaultFolder()) {
+  constructor(folder: string = cacheFolder("unpacked")) {
     this.#folder = folder;
   }
 
@@ -75,9 +75,4 @@ function load(path: string): Uint8Array | undefined {
   } catch {
     return undefined;
   }
-}
-
-function defaultFolder(): string {
-  const base = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-  return join(base, "kvmsec", "unpacked");
 }

@@ -7,8 +7,8 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "../base/cache-folder.ts";
 import type { KnownKernel, SymbolCache } from "../linux/discovery/symbol-cache.ts";
 
 const NAME = /^([0-9a-f]{40})-([0-9a-f]{1,8})-([0-9a-f]{1,8})\.symbols$/;
@@ -20,7 +20,7 @@ const MOST_KERNELS = 64;
 export class FileSymbolCache implements SymbolCache {
   readonly #folder: string;
 
-  constructor(folder: string = defaultFolder()) {
+  constructor(folder: string = cacheFolder("kernels")) {
     this.#folder = folder;
   }
 
@@ -79,9 +79,4 @@ export class FileSymbolCache implements SymbolCache {
     const offsets = [buildIdOffset, level3Offset].map((offset) => offset.toString(16));
     return join(this.#folder, `${buildId}-${offsets.join("-")}.symbols`);
   }
-}
-
-function defaultFolder(): string {
-  const base = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-  return join(base, "kvmsec", "kernels");
 }

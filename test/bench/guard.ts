@@ -16,6 +16,8 @@ import { locateRam } from "../../src/vm/ram-location.ts";
 import { readProcessors } from "../../src/vm/processors.ts";
 import { qemuProcess } from "../../src/vm/qemu-process.ts";
 import type { Guest } from "../vm/harness/guest.ts";
+import { nodeFlags } from "../../bin/node-options.js";
+import { commandEnvironment } from "./as-command.ts";
 import type { Figure } from "./measure.ts";
 
 const LOOKS = 30;
@@ -92,9 +94,8 @@ function standing(name: string, ram: string, size: number): ChildProcess {
 
 function serve(home: string, config: string): ChildProcess {
   const program = resolve(import.meta.dirname, "../../src/cli/main.ts");
-  const flags = ["--conditions=kvmsec-source", "--disable-warning=ExperimentalWarning"];
-  return spawn(process.execPath, [...flags, program, "serve", "--config", config], {
-    env: { ...process.env, KVMSEC_HOME: home },
+  return spawn(process.execPath, [...nodeFlags, program, "serve", "--config", config], {
+    env: { ...commandEnvironment, KVMSEC_HOME: home },
     stdio: "ignore",
   });
 }

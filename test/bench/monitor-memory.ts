@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +5,7 @@ import { dataExtents } from "../../src/native/mmap.ts";
 import { kernel } from "../vm/harness/debian-kernel.ts";
 import { bootTiny } from "../vm/harness/guest.ts";
 import type { Guest } from "../vm/harness/guest.ts";
+import { runAsCommand } from "./as-command.ts";
 import type { Figure } from "./measure.ts";
 
 const MIB = 2 ** 20;
@@ -54,9 +54,9 @@ async function fill(guest: Guest): Promise<void> {
 }
 
 function peakOf(pid: number, cache: string): number {
-  const script = join(import.meta.dirname, "monitor.ts");
-  const options = ["--disable-warning=ExperimentalWarning", "--conditions=kvmsec-source"];
-  const env = { ...process.env, KVMSEC_HOME: cache };
-  const output = execFileSync(process.execPath, [...options, script, `pid:${pid}`], { env });
-  return Number(output.toString()) / 1024;
+  return (
+    Number(
+      runAsCommand("monitor.ts", [`pid:${pid}`], { KVMSEC_HOME: cache, XDG_CACHE_HOME: cache }),
+    ) / 1024
+  );
 }

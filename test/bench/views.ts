@@ -11,6 +11,7 @@ import { findKernelFiles } from "../../src/files/kernel-files.ts";
 import type { KernelFiles } from "../../src/files/kernel-files.ts";
 import { moduleFolder } from "../vm/harness/guest-modules.ts";
 import type { Guest } from "../vm/harness/guest.ts";
+import { runAsCommand } from "./as-command.ts";
 import { timeMs } from "./measure.ts";
 import type { Figure } from "./measure.ts";
 
@@ -39,13 +40,7 @@ export function discovery(guest: Guest, runs: number): Figure[] {
 type Look = { readonly milliseconds: number; readonly rss: number };
 
 function coldLook(pid: number, ...cache: readonly string[]): Look {
-  const script = join(import.meta.dirname, "cold-look.ts");
-  const options = ["--disable-warning=ExperimentalWarning", "--conditions=kvmsec-source"];
-  const output = execFileSync(process.execPath, [...options, script, String(pid), ...cache], {
-    // As the command line has it: compiled code of earlier runs.
-    env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "kvmsec-bench-compiled") },
-  });
-  return JSON.parse(output.toString()) as Look;
+  return JSON.parse(runAsCommand("cold-look.ts", [String(pid), ...cache])) as Look;
 }
 
 function time(looks: readonly Look[]): number {
