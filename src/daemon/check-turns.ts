@@ -22,6 +22,8 @@ const WEIGHT = 0.5;
  */
 export class CheckTurns {
   readonly #known = new Map<string, Known>();
+  /** What a look takes beside its checks: registers asked for, memory read anew, garbage collected. */
+  #besidesMs = 0;
 
   /** Those that are due, in the order of the registry. */
   choose(checks: readonly Check[], now: number, { must, budgetMs, seldomMs }: Turn): Check[] {
@@ -32,7 +34,8 @@ export class CheckTurns {
       if (overdue) due.add(check);
     }
     // What a costly one takes when its time has come is paid by the wait behind the look.
-    let left = budgetMs;
+    // A dear look in between keeps no cheap check from the next ones.
+    let left = budgetMs - Math.min(this.#besidesMs, budgetMs / 2);
     const cost = (check: Check): number => this.#known.get(check.id)?.costMs ?? 0;
     for (const check of checks.toSorted((a, b) => cost(a) - cost(b))) {
       if (due.has(check) || check.costly === true || cost(check) > left) continue;
@@ -42,11 +45,22 @@ export class CheckTurns {
     return checks.filter((check) => due.has(check));
   }
 
-  /** Remembers when each ran and what it took. */
-  ran(results: readonly Pick<CheckResult, "id" | "durationMs">[], now: number): void {
+  /** Remembers when each ran and what it took; `cpuMs` is what the whole look took of a processor. */
+  ran(
+    results: readonly Pick<CheckResult, "id" | "durationMs">[],
+    now: number,
+    cpuMs: number,
+  ): void {
+    let besides = cpuMs;
     for (const { id, durationMs } of results) {
       const before = this.#known.get(id)?.costMs ?? durationMs;
-      this.#known.set(id, { at: now, costMs: before + WEIGHT * (durationMs - before) });
+      this.#known.set(id, { at: now, costMs: nearer(before, durationMs) });
+      besides -= durationMs;
     }
+    this.#besidesMs = nearer(this.#besidesMs, Math.max(besides, 0));
   }
+}
+
+function nearer(before: number, now: number): number {
+  return before + WEIGHT * (now - before);
 }

@@ -85,12 +85,13 @@ class Scanner {
     const life = liveness.length > 0 ? lookForLife(guest.kernel, liveness) : undefined;
     this.#mustBeTheSame();
     if (seen.findings.length > 0) await requireRunning(guest);
-    this.#turns.ran(seen.checks, Date.now());
     const { user, system } = process.cpuUsage(before);
+    const cpuMs = (user + system) / 1000;
+    this.#turns.ran(seen.checks, Date.now(), cpuMs);
     return {
       startedAt: seen.startedAt.toISOString(),
       durationMs: seen.durationMs,
-      cpuMs: (user + system) / 1000,
+      cpuMs,
       // Its low half is enough to see it move.
       tick: guest.kernel.space.u32(guest.kernel.symbol("jiffies_64")),
       checks: [...seen.checks, ...(life === undefined ? [] : [life.result])],

@@ -12,10 +12,11 @@ const costs: Readonly<Record<string, number>> = { text: 40, pages: 8, idt: 1, bp
 const checks = [check("text"), check("pages"), check("idt"), check("bpf"), check("files", true)];
 const turn = { must: [], budgetMs: 11, seldomMs: 60_000 };
 
-function run(turns: CheckTurns, now: number, more: object = {}): string[] {
+function run(turns: CheckTurns, now: number, more: object = {}, besidesMs = 0): string[] {
   const ids = turns.choose(checks, now, { ...turn, ...more }).map(({ id }) => id);
   const results = ids.map((id) => ({ id, durationMs: costs[id]! }));
-  turns.ran(results, now);
+  const checksMs = results.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  turns.ran(results, now, checksMs + besidesMs);
   return ids;
 }
 
@@ -45,4 +46,15 @@ test("over a minute every check has run, and the looks in between keep to the bu
     if (now % 60_000 !== 0) assert.ok(cost <= turn.budgetMs, `${now}: ${cost}`);
   }
   assert.deepEqual([ran.get("text"), ran.get("files"), ran.get("idt")], [3, 3, 121]);
+});
+
+test("what a look takes beside its checks leaves them less, and never keeps one from its time", () => {
+  const turns = new CheckTurns();
+  const besides = 4;
+  run(turns, 0, {}, besides);
+  for (let now = 1000; now < 10_000; now += 1000) run(turns, now, {}, besides);
+  assert.deepEqual(run(turns, 10_000, {}, besides), ["idt", "bpf"]);
+  assert.deepEqual(run(turns, 11_000, { must: ["text"] }, 1000), ["text", "idt", "bpf"]);
+  assert.deepEqual(run(turns, 12_000, {}, 1000), ["idt", "bpf"]);
+  assert.deepEqual(run(turns, 70_500, {}, 1000), ["pages", "idt", "bpf", "files"]);
 });
