@@ -9,6 +9,8 @@ import { runAsCommand } from "./as-command.ts";
 import type { Figure } from "./measure.ts";
 
 const MIB = 2 ** 20;
+/** 200 MB, in MiB. */
+const GOAL = 190;
 const shapes = [
   { memory: "4G", ram: "memfd" },
   { memory: "6G", ram: "anonymous" },
@@ -29,7 +31,7 @@ export async function monitorMemory(): Promise<Figure[]> {
       // The second run finds the symbols that the first one kept.
       const peaks = [peakOf(guest.pid, cache), peakOf(guest.pid, cache)];
       const name = `peak of a monitor of ${memory} ${ram}`;
-      figures.push({ name, value: Math.max(...peaks), unit: "MiB", goal: 200 });
+      figures.push({ name, value: Math.max(...peaks), unit: "MiB", goal: GOAL });
     }
   } finally {
     rmSync(cache, { recursive: true });

@@ -80,6 +80,8 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
   for (const image of likely.slice(0, MAX_IMAGES)) {
     try {
       const loaded = decodeSymbols(imageBytes(memory, image), image, options.cache);
+      // All of the image was gone through, and little of it is looked at again.
+      memory.forget?.({ start: image.physical, size: image.size });
       kernels.push(assemble(memory, image, loaded, options));
     } catch (error) {
       if (!(error instanceof KvmsecError)) throw error;
