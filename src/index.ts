@@ -14,6 +14,7 @@ export { WatchedGuest } from "./library/watched-guest.ts";
 export type { RowsOptions } from "./library/watched-guest.ts";
 export { KvmsecError } from "./base/errors.ts";
 export { loadTypeFile } from "./vm/type-file.ts";
+export { loadSymbolFile } from "./vm/symbol-file.ts";
 export {
   createVm,
   deleteVm,

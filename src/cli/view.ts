@@ -4,7 +4,7 @@ import { kernelDocument } from "../views/info.ts";
 import { readView } from "../views/view.ts";
 import type { Reading, View } from "../views/view.ts";
 import { attach } from "../vm/guest.ts";
-import type { Guest } from "../vm/guest.ts";
+import type { AttachOptions, Guest } from "../vm/guest.ts";
 import type { CommandIo } from "./command.ts";
 import { dumpOptions, dumpOptionsOf } from "./dump-options.ts";
 import type { DumpFlags } from "./dump-options.ts";
@@ -22,6 +22,7 @@ export type ViewOptions = DumpFlags & {
   readonly watch?: number;
   readonly follow?: boolean;
   readonly types?: string;
+  readonly symbols?: string;
   /** What follows the target, for a view whose command takes more arguments. */
   readonly words?: readonly string[];
 };
@@ -69,16 +70,30 @@ export function targetArgument(command: Command, optional = false): Command {
       optional ? "[target]" : "<target>",
       "a guest's name, pid:N, qmp:PATH, libvirt:DOMAIN, or file:DUMP",
     )
-    .option("--types <file>", "type information for a kernel without BTF: BTF, vmlinux or ISF");
+    .option("--types <file>", "type information for a kernel without BTF: BTF, vmlinux or ISF")
+    .option(
+      "--symbols <file>",
+      "symbols for a kernel without KALLSYMS_ALL: vmlinux, System.map or ISF",
+    );
 }
 
 /** Attaches to a target as the options of `targetArgument` say. */
 export async function attachWith(target: string, options: ViewOptions): Promise<Guest> {
   const dump = dumpOptionsOf(options);
-  const how = dump === undefined ? {} : { dump };
-  if (options.types === undefined) return attach(target, how);
+  return attach(target, { ...(dump && { dump }), ...(await givenFiles(options)) });
+}
+
+/** What the kernel does not tell of itself. */
+async function givenFiles({
+  types,
+  symbols,
+}: ViewOptions): Promise<Pick<AttachOptions, "types" | "symbols">> {
   const { loadTypeFile } = await import("../vm/type-file.ts");
-  return attach(target, { ...how, types: await loadTypeFile(options.types) });
+  const { loadSymbolFile } = await import("../vm/symbol-file.ts");
+  return {
+    ...(types !== undefined && { types: await loadTypeFile(types) }),
+    ...(symbols !== undefined && { symbols: await loadSymbolFile(symbols) }),
+  };
 }
 
 /** The fields with which every JSON document about a guest begins. */

@@ -1,7 +1,7 @@
 import { parseBtf } from "./btf.ts";
 import { allElfNotes, elfSection, gnuBuildId, parseElf } from "./elf.ts";
-import { readElfSymbols } from "./elf-symbols.ts";
 import { parseIsf } from "./isf.ts";
+import { elfKernelSymbols } from "./symbol-file.ts";
 import type { SymbolTable } from "./symbol-table.ts";
 import type { TypeSource } from "./type-source.ts";
 import { unpackFile } from "./unpack.ts";
@@ -59,7 +59,7 @@ function fromElf(bytes: Uint8Array): TypeFileResult {
     };
   }
   return fromBtf(section, "elf", {
-    symbols: readElfSymbols(bytes, parsed.elf),
+    symbols: elfKernelSymbols(bytes, parsed.elf),
     buildId: gnuBuildId(allElfNotes(bytes, parsed.elf)),
   });
 }

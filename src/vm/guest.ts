@@ -11,7 +11,7 @@ import type { QemuProcess } from "./qemu-process.ts";
 import { findTarget } from "./target.ts";
 import type { Target } from "./target.ts";
 
-export type AttachOptions = Pick<OpenKernelOptions, "types"> & {
+export type AttachOptions = Pick<OpenKernelOptions, "types" | "symbols"> & {
   /** Do not keep decoded symbols on disk. */
   readonly noCache?: boolean;
   /** How to read a `file:` target. */
@@ -71,6 +71,7 @@ export async function attach(text: string, options: AttachOptions = {}): Promise
     const known: OpenKernelOptions = {
       ...(options.noCache === true ? {} : { cache: new FileSymbolCache() }),
       ...(options.types === undefined ? {} : { types: options.types }),
+      ...(options.symbols === undefined ? {} : { symbols: options.symbols }),
     };
     const kernel = openAlone(memory, known);
     if (kernel !== undefined) return new Guest(target, memory, kernel);

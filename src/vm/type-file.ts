@@ -1,16 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { systemCode, usageError } from "../base/errors.ts";
 import { parseTypeFile } from "../formats/type-file.ts";
-import type { TypeSource } from "../formats/type-source.ts";
+import type { TypeFile } from "../formats/type-file.ts";
 
 /**
  * Reads type information that a user supplies for a kernel without BTF of its own: BTF, an ELF
  * file with a `.BTF` section, or a Volatility symbol file; also compressed with gzip, zstd or xz.
  * Throws KVMSEC_TYPES_UNREADABLE (exit status 2).
  */
-export async function loadTypeFile(path: string): Promise<TypeSource> {
+export async function loadTypeFile(path: string): Promise<TypeFile> {
   const parsed = parseTypeFile(await contents(path));
-  if (parsed.ok) return parsed.file.types;
+  if (parsed.ok) return parsed.file;
   throw unreadable(path, parsed.reason);
 }
 

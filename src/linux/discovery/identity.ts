@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import { hexBytes } from "../../base/hex.ts";
+import type { SymbolTable } from "../../formats/symbol-table.ts";
 
 /** Which kernel this is. */
 export type KernelIdentity = {
@@ -40,4 +41,14 @@ export function buildIdNotes(image: Uint8Array, imageBase: GuestVirtual): BuildI
 /** `uname -r` out of a banner line, or undefined where the text is no banner. */
 export function releaseOf(banner: string): string | undefined {
   return /^Linux version (\S{1,128}) /.exec(banner)?.[1];
+}
+
+/** The note inside `.notes`: the others are those of the vDSO images. */
+export function ownBuildId(
+  symbols: SymbolTable,
+  notes: readonly BuildIdNote[],
+): BuildIdNote | undefined {
+  const start = symbols.address("__start_notes");
+  const stop = symbols.address("__stop_notes");
+  return notes.find(({ address }) => address >= start && address < stop);
 }

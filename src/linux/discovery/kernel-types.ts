@@ -1,26 +1,29 @@
 import type { AddressSpace } from "../../arch/x86/address-space.ts";
-import { KvmsecError } from "../../base/errors.ts";
+import { exitStatus, KvmsecError } from "../../base/errors.ts";
 import { parseBtf } from "../../formats/btf.ts";
-import type { TypeSource } from "../../formats/btf.ts";
 import type { SymbolTable } from "../../formats/symbol-table.ts";
+import type { TypeFile } from "../../formats/type-file.ts";
 import { Types } from "../types.ts";
 import type { KernelIdentity } from "./identity.ts";
 
 /** The kernel's BTF is 4 to 7 MB (measured on 5.10 to 7.3). */
 const MAX_BTF = 64 * 2 ** 20;
 
+type Identity = Pick<KernelIdentity, "release" | "buildId" | "banner">;
+
 /**
  * The kernel's types: those given, else the BTF that it carries between `__start_BTF` and
  * `__stop_BTF` (include/asm-generic/vmlinux.lds.h). Any other BTF in memory, a damaged copy left
- * over from decompression or a planted one, is not looked at. Throws KVMSEC_TYPES_NOT_FOUND.
+ * over from decompression or a planted one, is not looked at. Throws KVMSEC_TYPES_NOT_FOUND
+ * and KVMSEC_TYPES_FOREIGN.
  */
 export function loadKernelTypes(
   space: AddressSpace,
   symbols: SymbolTable,
-  identity: Pick<KernelIdentity, "release" | "buildId">,
-  given: TypeSource | undefined,
+  identity: Identity,
+  given: TypeFile | undefined,
 ): Types {
-  if (given !== undefined) return new Types(given);
+  if (given !== undefined) return givenTypes(given, identity);
   const start = symbols.address("__start_BTF");
   const size = symbols.address("__stop_BTF") - start;
   if (!(size > 0 && size <= MAX_BTF)) throw notFound(identity, "it carries no BTF");
@@ -31,7 +34,21 @@ export function loadKernelTypes(
   return new Types(parsed.btf);
 }
 
-function notFound(identity: Pick<KernelIdentity, "release" | "buildId">, why: string): KvmsecError {
+/** Layouts of another build read as garbage: a file that says whose they are is taken at its word. */
+function givenTypes({ types, buildId, banner }: TypeFile, identity: Identity): Types {
+  const otherId = identity.buildId !== undefined && buildId !== undefined;
+  const isOther = otherId
+    ? buildId !== identity.buildId
+    : banner !== undefined && banner.trimEnd() !== identity.banner;
+  if (!isOther) return new Types(types);
+  throw new KvmsecError(
+    "KVMSEC_TYPES_FOREIGN",
+    `The given types are those of ${otherId ? `build id ${buildId}` : JSON.stringify(banner)}, but the guest runs ${identity.release}, build id ${identity.buildId ?? "unknown"}.`,
+    { hint: "Give the types of the very build that the guest runs.", exit: exitStatus.usage },
+  );
+}
+
+function notFound(identity: Identity, why: string): KvmsecError {
   const id = identity.buildId === undefined ? "" : ` (build id ${identity.buildId})`;
   return new KvmsecError(
     "KVMSEC_TYPES_NOT_FOUND",

@@ -2,8 +2,9 @@ import { AddressFolding } from "../../arch/x86/address-folding.ts";
 import { AddressSpace } from "../../arch/x86/address-space.ts";
 import type { GuestPhysical, GuestVirtual } from "../../base/address.ts";
 import { KvmsecError } from "../../base/errors.ts";
+import type { SymbolFile } from "../../formats/symbol-file.ts";
 import type { SymbolTable } from "../../formats/symbol-table.ts";
-import type { TypeSource } from "../../formats/type-source.ts";
+import type { TypeFile } from "../../formats/type-file.ts";
 import { physicalSize } from "../../memory/physical-memory.ts";
 import { partialBytes } from "../../memory/partial-bytes.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
@@ -27,8 +28,10 @@ const BOOTING = "KVMSEC_KERNEL_BOOTING";
 export type OpenKernelOptions = {
   /** Decoded symbols by build id; without one every look decodes anew. */
   readonly cache?: SymbolCache;
-  /** Type information for a kernel that carries no BTF. */
-  readonly types?: TypeSource;
+  /** Type information for a kernel that carries no BTF; its symbols serve too. */
+  readonly types?: TypeFile;
+  /** Symbols for a kernel whose own table lacks variables (CONFIG_KALLSYMS_ALL), or that has none. */
+  readonly symbols?: SymbolFile;
   /** Roots that the guest's processors use now (CR3), where a channel to them exists. */
   readonly processorRoots?: readonly GuestPhysical[];
 };
@@ -79,7 +82,10 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
   const likely = byLikelihood(memory, images, options.processorRoots);
   for (const image of likely.slice(0, MAX_IMAGES)) {
     try {
-      const loaded = decodeSymbols(imageBytes(memory, image), image, options.cache);
+      const loaded = decodeSymbols(imageBytes(memory, image), image, {
+        cache: options.cache,
+        given: options.symbols ?? symbolsOf(options.types),
+      });
       // All of the image was gone through, and little of it is looked at again.
       memory.forget?.({ start: image.physical, size: image.size });
       kernels.push(assemble(memory, image, loaded, options));
@@ -93,6 +99,11 @@ function searchKernel(memory: PhysicalMemory, options: OpenKernelOptions): Kerne
   const booting = failures.find(({ code }) => code === BOOTING);
   if (kernels.length === 0) throw booting ?? failures[0] ?? noKernel(memory, unread);
   return choose(kernels, options.processorRoots, failures);
+}
+
+function symbolsOf(types: TypeFile | undefined): SymbolFile | undefined {
+  const symbols = types?.symbols;
+  return types && symbols && { symbols, buildId: types.buildId, banner: types.banner };
 }
 
 /** A filtered dump may lack pages of the image, such as those freed after boot: they are zero. */

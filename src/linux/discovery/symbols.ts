@@ -1,11 +1,12 @@
-import type { GuestVirtual } from "../../base/address.ts";
 import { KvmsecError } from "../../base/errors.ts";
 import { findKallsyms } from "../../formats/kallsyms.ts";
 import type { KallsymsCandidate } from "../../formats/kallsyms.ts";
-import { SymbolTable } from "../../formats/symbol-table.ts";
+import type { SymbolFile } from "../../formats/symbol-file.ts";
+import type { SymbolTable } from "../../formats/symbol-table.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
-import { buildIdNotes } from "./identity.ts";
-import type { BuildIdNote } from "./identity.ts";
+import { placeSymbols, slide } from "./given-symbols.ts";
+import type { ImageWords } from "./given-symbols.ts";
+import { buildIdNotes, ownBuildId } from "./identity.ts";
 import type { KernelImage } from "./kernel-image.ts";
 import type { KnownImage } from "./known-kernels.ts";
 import type { SymbolCache } from "./symbol-cache.ts";
@@ -36,32 +37,42 @@ export function knownSymbols(
   return { symbols, buildId: kernel.buildId, proved: unpacked.proved };
 }
 
-/** Decodes an image's kallsyms, and keeps them. Throws KVMSEC_SYMBOLS_NOT_FOUND. */
+export type DecodeOptions = {
+  readonly cache?: SymbolCache | undefined;
+  /** For a kernel whose own table lacks variables, or that has none. */
+  readonly given?: SymbolFile | undefined;
+};
+
+/**
+ * Decodes an image's kallsyms, and keeps them; where they are not all there, places the given
+ * symbols. Throws KVMSEC_SYMBOLS_NOT_FOUND and KVMSEC_SYMBOLS_FOREIGN.
+ */
 export function decodeSymbols(
   bytes: Uint8Array,
   image: KernelImage,
-  cache: SymbolCache | undefined,
+  { cache, given }: DecodeOptions = {},
 ): LoadedSymbols {
   const found = findKallsyms(bytes, image.virtual, {
     confirm: (name, address) => (name === "_text" ? address === image.virtual : undefined),
   });
-  if (!found.ok) throw notFound(found.reason);
   // A second consistent table is somebody's forgery: it has to name this image's landmarks, and the
   // kernel's own lies in its constant data, which no one can write to.
   const read: ReadImage = (offset, length) =>
     offset + length <= bytes.length ? bytes.subarray(offset, offset + length) : undefined;
-  const fitting = found.candidates.filter(({ table }) => fits(read, image, table));
-  const holdsCodeOnly = found.candidates.some(
-    ({ table }) =>
-      table.address("_text") === image.virtual && Number.isNaN(table.address(BANNER_NAME)),
-  );
-  if (fitting.length === 0 && holdsCodeOnly) throw codeOnly();
+  const candidates = found.ok ? found.candidates : [];
+  const fitting = candidates.filter(({ table }) => fits(read, image, table));
+  const notes = buildIdNotes(bytes, image.virtual);
+  if (fitting.length === 0 && given !== undefined) {
+    return placeGiven(given, { start: image.virtual, notes, tables: candidates, read });
+  }
+  if (!found.ok) throw notFound(found.reason);
+  if (fitting.length === 0 && candidates.some(holdsCodeOnly)) throw codeOnly();
   const own = fitting.length > 1 ? fitting.filter((each) => liesInRodata(each, image)) : fitting;
   if (own.length !== 1) {
-    throw notFound(`${fitting.length} of ${found.candidates.length} tables fit the image`);
+    throw notFound(`${fitting.length} of ${candidates.length} tables fit the image`);
   }
   const symbols = own[0].table;
-  const note = ownBuildId(symbols, buildIdNotes(bytes, image.virtual));
+  const note = ownBuildId(symbols, notes);
   if (note === undefined) return { symbols, buildId: undefined };
   const known = {
     buildId: note.id,
@@ -73,13 +84,29 @@ export function decodeSymbols(
   return { symbols, buildId: note.id };
 }
 
+function placeGiven(given: SymbolFile, image: ImageWords): LoadedSymbols {
+  const symbols = placeSymbols(given, image);
+  if (typeof symbols !== "string") {
+    return { symbols, buildId: ownBuildId(symbols, image.notes)?.id };
+  }
+  throw new KvmsecError(
+    "KVMSEC_SYMBOLS_FOREIGN",
+    `The given symbols are not those of the guest's kernel: ${symbols}.`,
+    { hint: "Give the vmlinux or System.map of the very build that the guest runs." },
+  );
+}
+
 /** Without CONFIG_KALLSYMS_ALL: the variables that lead to everything have no names. */
+function holdsCodeOnly({ table }: KallsymsCandidate): boolean {
+  return Number.isNaN(table.address(BANNER_NAME)) && !Number.isNaN(table.address("_stext"));
+}
+
 function codeOnly(): KvmsecError {
   return new KvmsecError(
     "KVMSEC_SYMBOLS_NOT_FOUND",
     "A kernel was found whose symbol table names functions only, and no variables.",
     {
-      hint: "It was built without CONFIG_KALLSYMS_ALL, which kvmsec needs; the kernels of distributions have it.",
+      hint: "It was built without CONFIG_KALLSYMS_ALL; give --symbols with the System.map or the vmlinux of its build.",
     },
   );
 }
@@ -89,17 +116,9 @@ function notFound(reason: string): KvmsecError {
     "KVMSEC_SYMBOLS_NOT_FOUND",
     `A kernel image was found, but not its symbol table (step: ${reason}).`,
     {
-      hint: "The guest may be booting right now; otherwise its kernel was built without KALLSYMS, which kvmsec needs.",
+      hint: "The guest may be booting right now; otherwise its kernel was built without KALLSYMS: give --symbols with the vmlinux of its build.",
     },
   );
-}
-
-/** The same kernel after another boot: image addresses move together, zero-based ones stay. */
-function slide(symbols: SymbolTable, text: GuestVirtual): SymbolTable {
-  const distance = text - symbols.address("_text");
-  if (distance === 0) return symbols;
-  const addresses = symbols.parts.addresses.map((each) => (each < 0 ? each + distance : each));
-  return new SymbolTable({ ...symbols.parts, addresses });
 }
 
 /** A table is this image's where its landmarks are: the image's start and the banner's text. */
@@ -116,11 +135,4 @@ function liesInRodata({ table, layout }: KallsymsCandidate, image: KernelImage):
   const start = table.address("__start_rodata") - image.virtual;
   const end = table.address("__end_rodata") - image.virtual;
   return [layout.names, layout.tokenTable].every((at) => at >= start && at < end);
-}
-
-/** The note inside `.notes`: the others are those of the vDSO images. */
-function ownBuildId(symbols: SymbolTable, notes: readonly BuildIdNote[]): BuildIdNote | undefined {
-  const start = symbols.address("__start_notes");
-  const stop = symbols.address("__stop_notes");
-  return notes.find(({ address }) => address >= start && address < stop);
 }

@@ -12,6 +12,7 @@ import { parseIsf } from "../../../src/formats/isf.ts";
 import { findKallsyms } from "../../../src/formats/kallsyms.ts";
 import { deserializeSymbols, serializeSymbols } from "../../../src/formats/symbol-cache.ts";
 import type { SymbolTable } from "../../../src/formats/symbol-table.ts";
+import { parseSymbolFile } from "../../../src/formats/symbol-file.ts";
 import { parseTypeFile } from "../../../src/formats/type-file.ts";
 import { parseVmlinux } from "../../../src/formats/vmlinux.ts";
 import { vmlinuxSymbols } from "../../fixtures/vmlinux-symbols.ts";
@@ -132,6 +133,8 @@ test("damaged ELF kernels and boot images", () => {
   for (const bytes of mutations(kernel, RUNS, SEED)) {
     const result = parseVmlinux(bytes);
     parseTypeFile(bytes);
+    const file = parseSymbolFile(bytes);
+    if (file.ok) exerciseSymbols(file.file.symbols);
     if (!result.ok) continue;
     const found = vmlinuxSymbols(bytes, result.vmlinux);
     if (found.ok) exerciseSymbols(found.table);
@@ -143,6 +146,20 @@ test("damaged ELF kernels and boot images", () => {
       if (result.ok) decompressKernel(result.image);
     }
   }
+});
+
+test("damaged System.map files", () => {
+  const lines = sampleSymbols(300, BASE).map(({ address, type, name }) => {
+    return `${BigInt.asUintN(64, BigInt(address)).toString(16)} ${type} ${name}\n`;
+  });
+  let whole = 0;
+  for (const bytes of mutations(Buffer.from(lines.join("")), RUNS, SEED)) {
+    const result = parseSymbolFile(bytes);
+    if (!result.ok) continue;
+    exerciseSymbols(result.file.symbols);
+    whole++;
+  }
+  assert.ok(whole > 0);
 });
 
 test("damaged ISF files", () => {
