@@ -101,10 +101,10 @@ test("output that cannot be written is an error, a reader that left is not", () 
 function launcher(main: string): string {
   const folder = mkdtempSync(join(tmpdir(), "kvmsec-bin-"));
   folders.push(folder);
-  for (const name of ["bin", "src/cli", "node_modules/node/bin"]) {
+  for (const name of ["src/cli", "node_modules/node/bin"]) {
     mkdirSync(join(folder, name), { recursive: true });
   }
-  cpSync(join(root, "bin/kvmsec.js"), join(folder, "bin/kvmsec.js"));
+  cpSync(join(root, "bin"), join(folder, "bin"), { recursive: true });
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   writeFileSync(join(folder, "node_modules/node/package.json"), "{}");
   symlinkSync(process.execPath, join(folder, "node_modules/node/bin/node"));
