@@ -5,6 +5,7 @@ import { EventLog, eventLogPath } from "../events/event-log.ts";
 import { tryLockFile } from "../native/file-lock.ts";
 import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
+import { controlAnswer } from "./control-request.ts";
 import type { ControlAnswer, ControlRequest, HandRecord } from "./control-request.ts";
 import { ControlSocketPath, MAX_MESSAGE } from "./control-socket.ts";
 
@@ -18,10 +19,18 @@ export async function askGuard(
   using place = new ControlSocketPath(home.root);
   const line = await exchange(place.path, `${JSON.stringify(request)}\n`);
   if (line === undefined) return undefined;
-  const answer = JSON.parse(line) as ControlAnswer;
+  const answer = answerIn(line);
   if (answer.ok) return answer.said;
   const code = answer.code.startsWith("KVMSEC_") ? answer.code.slice(7) : "INTERNAL";
   throw new KvmsecError(`KVMSEC_${code}`, answer.message);
+}
+
+function answerIn(line: string): ControlAnswer {
+  try {
+    return controlAnswer.parse(JSON.parse(line));
+  } catch {
+    throw silent();
+  }
 }
 
 /** Puts a person's deed on record: through the guard where it runs, else straight into its log. */

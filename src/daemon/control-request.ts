@@ -41,6 +41,8 @@ export const controlRequest = z.discriminatedUnion("ask", [
 ]);
 export type ControlRequest = z.output<typeof controlRequest>;
 
-export type ControlAnswer =
-  | { readonly ok: true; readonly said: Readonly<Record<string, unknown>> }
-  | { readonly ok: false; readonly code: string; readonly message: string };
+export const controlAnswer = z.discriminatedUnion("ok", [
+  z.object({ ok: z.literal(true), said: z.record(z.string(), z.unknown()) }),
+  z.object({ ok: z.literal(false), code: z.string(), message: z.string() }),
+]);
+export type ControlAnswer = Readonly<z.output<typeof controlAnswer>>;

@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import { readHolds } from "../evidence/holds.ts";
 import type { Hold } from "../evidence/holds.ts";
@@ -88,7 +88,8 @@ export function planEvidence(
  */
 export function removePackage(home: Home, { folder, id }: { folder: string; id: string }): boolean {
   if (readHolds(home).has(id)) return false;
-  const aside = join(dirname(folder), `.${id}.pruned-${process.pid}`);
+  // Not by its id: anybody may have written the manifest, and with it a path.
+  const aside = join(dirname(folder), `.${basename(folder)}.pruned-${process.pid}`);
   renameSync(folder, aside);
   rmSync(aside, { recursive: true, force: true });
   return true;

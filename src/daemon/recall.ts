@@ -1,6 +1,9 @@
+import { z } from "zod";
 import type { Finding } from "../checks/finding.ts";
 import type { GuardEvent } from "../events/event.ts";
-import type { Decision, Held } from "../policy/decide.ts";
+import { heldBecause } from "../policy/decide.ts";
+import type { Decision } from "../policy/decide.ts";
+import { reactions } from "../policy/schema.ts";
 import type { Reaction } from "../policy/schema.ts";
 import type { Life } from "./finding-life.ts";
 
@@ -26,6 +29,27 @@ export type KnownRun = {
   readonly since: Map<string, Date>;
   /** Ids of findings that a person has seen and that need no reaction until they come back. */
   readonly acknowledged: Set<string>;
+};
+
+/** What an event has to tell to be taken in: the chain of the log proves who wrote it, not what. */
+const told = {
+  finding: z.object({
+    event: z.string(),
+    at: z.iso.datetime(),
+    finding: z.custom<Finding>((value) => z.object({ id: z.string() }).safeParse(value).success),
+  }),
+  decision: z.object({
+    rule: z.string(),
+    findings: z.array(z.string()),
+    reactions: z.array(z.enum(reactions)),
+    held: z.array(z.object({ reaction: z.enum(reactions), because: z.enum(heldBecause) })),
+  }),
+  reaction: z.object({
+    decision: z.int(),
+    reaction: z.enum(reactions),
+    state: z.string(),
+    folder: z.string().optional(),
+  }),
 };
 
 const KEPT_DECISIONS = 10_000;
@@ -63,8 +87,9 @@ export class Recall {
 
   #finding(run: string, data: GuardEvent["data"]): void {
     const known = this.runs.get(run);
-    const { event, at, finding } = data as { event: string; at: string; finding: Finding };
-    if (known === undefined) return;
+    const { data: said } = told.finding.safeParse(data);
+    if (known === undefined || said === undefined) return;
+    const { event, at, finding } = said;
     const persists = event === "persisting";
     known.lives.set(finding.id, { finding, open: event !== "resolved", persists });
     if (persists) return;
@@ -73,13 +98,9 @@ export class Recall {
   }
 
   #decision(number: number, event: GuardEvent, guest: string, run: string): void {
-    const { rule, findings, reactions, held } = event.data as {
-      rule: string;
-      findings: string[];
-      reactions: Reaction[];
-      held: Held[];
-    };
-    const decision = { at: new Date(event.at), rule, guest, run, findings, reactions, held };
+    const { data: said } = told.decision.safeParse(event.data);
+    if (said === undefined) return;
+    const decision = { at: new Date(event.at), guest, run, ...said };
     this.#decisions.push({
       number,
       decision,
@@ -97,12 +118,9 @@ export class Recall {
   }
 
   #reaction(data: GuardEvent["data"]): void {
-    const { decision, reaction, state, folder } = data as {
-      decision: number;
-      reaction: Reaction;
-      state: string;
-      folder?: string;
-    };
+    const { data: said } = told.reaction.safeParse(data);
+    if (said === undefined) return;
+    const { decision, reaction, state, folder } = said;
     const record = this.#decisions.findLast(({ number }) => number === decision);
     if (record === undefined) return;
     if (state === "begun") {

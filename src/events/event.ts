@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { z } from "zod";
+import { documentKind, parseDocument } from "../base/document.ts";
 
 /** What the guard tells. */
 export const eventKinds = [
@@ -48,6 +50,17 @@ export type GuardEvent = {
   readonly hash: string;
 };
 
+const eventDocument = documentKind("kvmsec.event/1", {
+  sequence: z.int().positive(),
+  at: z.string(),
+  // A later kvmsec may have told of more; whoever does not know a kind passes over it.
+  kind: z.string(),
+  guest: z.string().nullable(),
+  data: z.record(z.string(), z.unknown()),
+  previous: z.string(),
+  hash: z.string(),
+});
+
 export type EventContent = Pick<GuardEvent, "kind" | "guest" | "data">;
 
 const FIRST = "0".repeat(64);
@@ -92,10 +105,6 @@ function hashOf(content: Omit<GuardEvent, "hash">): string {
 }
 
 function parse(line: string): GuardEvent | undefined {
-  try {
-    const event = JSON.parse(line) as GuardEvent | null;
-    return event?.schema === "kvmsec.event/1" ? event : undefined;
-  } catch {
-    return undefined;
-  }
+  const event = parseDocument(line, eventDocument);
+  return typeof event === "string" ? undefined : (event as GuardEvent);
 }

@@ -1,5 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { readDocument, writeDocumentFile } from "../vm/home.ts";
 import type { Home } from "../vm/home.ts";
@@ -13,6 +16,13 @@ export type Hold = {
   readonly note: string;
   readonly at: string;
 };
+
+const holdKind: DocumentKind<Hold> = documentKind("kvmsec.evidence-hold/1", {
+  id: z.string(),
+  by: z.string(),
+  note: z.string(),
+  at: z.string(),
+});
 
 /** Puts a package under hold. What was said before is replaced. */
 export function holdPackage(home: Home, hold: Omit<Hold, "schema">): void {
@@ -47,7 +57,7 @@ function readHold(home: Home, id: string): Hold {
   const unread = { by: "?", note: "the hold's file cannot be read", at: "" };
   const otherwise: Hold = { schema: "kvmsec.evidence-hold/1", id, ...unread };
   try {
-    return readDocument<Hold>(pathOf(home, id), "kvmsec.evidence-hold/1") ?? otherwise;
+    return readDocument(pathOf(home, id), holdKind) ?? otherwise;
   } catch {
     return otherwise;
   }

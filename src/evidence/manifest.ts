@@ -2,6 +2,9 @@ import { createHash, sign } from "node:crypto";
 import { createReadStream, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { syncPath } from "../base/durable.ts";
 import type { Home } from "../vm/home.ts";
 import { publicPem, signingKey } from "./signing-key.ts";
@@ -33,6 +36,20 @@ export type Manifest = {
   readonly files: readonly PackageFile[];
 };
 
+export const manifestKind: DocumentKind<Manifest> = documentKind("kvmsec.evidence/1", {
+  id: z.string(),
+  createdAt: z.string(),
+  facts: z.record(z.string(), z.unknown()),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      size: z.int().nonnegative(),
+      sha256: z.string(),
+      chain: z.string(),
+    }),
+  ),
+});
+
 export type Signature = {
   readonly schema: "kvmsec.evidence-signature/1";
   readonly algorithm: "Ed25519";
@@ -40,6 +57,12 @@ export type Signature = {
   /** Over the bytes of manifest.json, in base64. */
   readonly signature: string;
 };
+
+export const signatureKind: DocumentKind<Signature> = documentKind("kvmsec.evidence-signature/1", {
+  algorithm: z.literal("Ed25519"),
+  publicKey: z.string(),
+  signature: z.string(),
+});
 
 const FIRST = "0".repeat(64);
 

@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { parseDocument } from "../base/document.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { storedName } from "./storage.ts";
 import { eachStored } from "./stored-file.ts";
+import { timelineKind } from "./timeline.ts";
 import type { Timeline } from "./timeline.ts";
 import { readManifest } from "./verify.ts";
 
@@ -24,19 +26,11 @@ export async function readTimeline(folder: string): Promise<Timeline | undefined
     size += bytes.length;
     if (size <= MAX_TIMELINE) pieces.push(Buffer.from(bytes));
   });
-  const timeline = parse(Buffer.concat(pieces).toString("utf8"));
-  if (timeline !== undefined) return timeline;
-  throw new KvmsecError("KVMSEC_EVIDENCE_UNREADABLE", `${TIMELINE} of ${folder} is no timeline.`, {
-    hint: `kvmsec evidence verify ${folder} names what was changed.`,
-  });
-}
-
-function parse(text: string): Timeline | undefined {
-  try {
-    const value = JSON.parse(text) as Timeline | null;
-    const fits = value?.schema === "kvmsec.timeline/1" && Array.isArray(value.entries);
-    return fits ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const timeline = parseDocument(Buffer.concat(pieces).toString("utf8"), timelineKind);
+  if (typeof timeline !== "string") return timeline;
+  throw new KvmsecError(
+    "KVMSEC_EVIDENCE_UNREADABLE",
+    `${TIMELINE} of ${folder} is no timeline: ${timeline}.`,
+    { hint: `kvmsec evidence verify ${folder} names what was changed.` },
+  );
 }

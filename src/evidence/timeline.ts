@@ -1,3 +1,7 @@
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
+
 /** What an entry of a timeline is about. */
 export const timelineKinds = [
   "boot",
@@ -44,6 +48,24 @@ export type Timeline = {
   /** What is missing, and why. */
   readonly incomplete?: readonly string[];
 };
+
+export const timelineKind: DocumentKind<Timeline> = documentKind("kvmsec.timeline/1", {
+  clock: z.object({
+    bootTime: z.string().nullable(),
+    guestAheadMs: z.number().nullable(),
+    correctedMs: z.number(),
+  }),
+  entries: z.array(
+    z.object({
+      at: z.string(),
+      guestTime: z.string().exactOptional(),
+      kind: z.enum(timelineKinds),
+      source: z.string(),
+      text: z.string(),
+    }),
+  ),
+  incomplete: z.array(z.string()).exactOptional(),
+});
 
 /** So many of one kind are kept, the newest. */
 const MAX_OF_A_KIND = 20_000;

@@ -1,18 +1,21 @@
 import { createPublicKey, verify } from "node:crypto";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
+import { parseDocument } from "../base/document.ts";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import {
   chainLink,
   FIRST_LINK,
   hashFile,
   MANIFEST,
+  manifestKind,
   packageFiles,
   SIGNATURE,
+  signatureKind,
   signatureText,
   STORAGE,
 } from "./manifest.ts";
-import type { Manifest, PackageFile, Signature } from "./manifest.ts";
+import type { Manifest, PackageFile } from "./manifest.ts";
 import { unpackFile } from "./packing.ts";
 import { readDocument } from "./regular-file.ts";
 import { fingerprint } from "./signing-key.ts";
@@ -92,18 +95,9 @@ export function readManifest(folder: string): { manifest: Manifest; text: Buffer
       systemCode(error) === "ENOENT" ? `it has no ${MANIFEST}` : String(error),
     );
   }
-  const manifest = parse<Manifest>(text.toString(), "kvmsec.evidence/1");
-  if (manifest === undefined || !isList(manifest.files)) {
-    throw unreadable(folder, `its ${MANIFEST} is no manifest`);
-  }
-  return { manifest, text };
-}
-
-function isList(files: unknown): boolean {
-  return (
-    Array.isArray(files) &&
-    files.every((file: Partial<PackageFile> | null) => typeof file?.path === "string")
-  );
+  const manifest = parseDocument(text.toString(), manifestKind);
+  if (typeof manifest !== "string") return { manifest, text };
+  throw unreadable(folder, `its ${MANIFEST} is no manifest (${manifest})`);
 }
 
 type Same = boolean | "gone";
@@ -142,8 +136,8 @@ async function lookAt(path: string, look: (path: string) => Promise<boolean>): P
 export function signerOf(folder: string, manifest: Buffer): string | undefined {
   try {
     const text = readDocument(join(folder, SIGNATURE)).toString();
-    const signed = parse<Signature>(text, "kvmsec.evidence-signature/1");
-    if (signed === undefined) return undefined;
+    const signed = parseDocument(text, signatureKind);
+    if (typeof signed === "string") return undefined;
     const key = createPublicKey(signed.publicKey);
     const signature = Buffer.from(signed.signature, "base64");
     // Base64, PEM and JSON can write the same in many ways; only one of them was written.
@@ -156,18 +150,6 @@ export function signerOf(folder: string, manifest: Buffer): string | undefined {
     return text === written && verify(null, manifest, key, signature)
       ? fingerprint(signed.publicKey)
       : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function parse<Document extends { schema: string }>(
-  text: string,
-  schema: Document["schema"],
-): Document | undefined {
-  try {
-    const value = JSON.parse(text) as Document | null;
-    return value?.schema === schema ? value : undefined;
   } catch {
     return undefined;
   }

@@ -18,10 +18,12 @@ export type PolicyFinding = {
 /** A sweep that saw a finding. */
 export type Sighting = { readonly id: string; readonly at: Date };
 
+export const heldBecause = ["approval", "maintenance", "limit", "weak-signal", "dry-run"] as const;
+
 /** Why a reaction is held back. */
 export type Held = {
   readonly reaction: Reaction;
-  readonly because: "approval" | "maintenance" | "limit" | "weak-signal" | "dry-run";
+  readonly because: (typeof heldBecause)[number];
 };
 
 /** What a rule decided about the findings of one guest. */

@@ -4,7 +4,7 @@ import type { Home } from "../vm/home.ts";
 import { isRunning, processIdentity } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { Journal } from "./journal.ts";
-import type { JournalEntry } from "./journal.ts";
+import type { JobTarget } from "./journal-entry.ts";
 
 /** What a job does. */
 export type Action =
@@ -30,16 +30,16 @@ export type Action =
 /** Steps between which a guest has no way back: its QEMU is about to be ended, the next one has it. */
 export const steps = { ended: "quit", back: "back" } as const;
 
+/** What else is told of a job or a step of it. */
+export type JobData = Readonly<Record<string, unknown>>;
+
 /** One action upon one guest, on record from before it starts. */
 export type Job = {
   readonly id: string;
   readonly action: Action;
   /** Writes down what is about to be done. */
-  step(name: string, data?: JournalEntry["data"]): Promise<void>;
+  step(name: string, data?: JobData): Promise<void>;
 };
-
-/** Whom a job is about. */
-export type JobTarget = { readonly text: string; readonly identity: ProcessIdentity };
 
 /** A job that began and of whose end nothing is written, and whose worker is gone. */
 export type PendingJob = {
@@ -47,8 +47,8 @@ export type PendingJob = {
   readonly action: Action;
   readonly target: JobTarget;
   /** What `runJob` was given. */
-  readonly data: JournalEntry["data"];
-  readonly steps: readonly { readonly name: string; readonly data: JournalEntry["data"] }[];
+  readonly data: JobData;
+  readonly steps: readonly { readonly name: string; readonly data: JobData }[];
 };
 
 /**
@@ -61,13 +61,14 @@ export async function runJob<Result>(
   action: Action,
   target: JobTarget,
   work: (job: Job) => Promise<Result>,
-  data: JournalEntry["data"] = {},
+  data: JobData = {},
 ): Promise<Result> {
   const journal = new Journal(home);
   const id = randomUUID();
   const worker = processIdentity(process.pid);
   const { text, identity } = target;
-  await journal.append("begin", id, { action, target: { text, identity }, worker, ...data });
+  const begin = { action, target: { text, identity }, worker, ...data };
+  await journal.append({ kind: "begin", job: id, data: begin });
   let noReturn = false;
   const job: Job = {
     id,
@@ -75,25 +76,28 @@ export async function runJob<Result>(
     step: async (name, data = {}) => {
       // Written or not: nothing may be done after it that is not on record.
       if (name === steps.ended) noReturn = true;
-      await journal.append("step", id, { name, ...data });
+      await journal.append({ kind: "step", job: id, data: { name, ...data } });
       if (name === steps.back) noReturn = false;
     },
   };
   try {
     const result = await work(job);
-    await journal.append("end", id, { result: "done" });
+    await journal.append({ kind: "end", job: id, data: { result: "done" } });
     return result;
   } catch (error) {
     const code = error instanceof KvmsecError ? error.code : "KVMSEC_INTERNAL";
     const message = error instanceof Error ? error.message : String(error);
     const failure = { code, message: message.slice(0, 2000) };
-    if (noReturn) await journal.append("step", id, { name: "failed", ...failure });
-    else await journal.append("end", id, { result: "failed", ...failure });
+    await journal.append(
+      noReturn
+        ? { kind: "step", job: id, data: { name: "failed", ...failure } }
+        : { kind: "end", job: id, data: { result: "failed", ...failure } },
+    );
     throw error;
   }
 }
 
-type OpenJob = PendingJob & { readonly worker: ProcessIdentity };
+type OpenJob = PendingJob & { readonly worker: ProcessIdentity | undefined };
 
 /** The steps after which a QEMU ends, or its guest was asked to end. */
 const ENDING_STEPS: ReadonlySet<unknown> = new Set(["quit", "ask"]);
@@ -102,48 +106,48 @@ const ENDING_STEPS: ReadonlySet<unknown> = new Set(["quit", "ask"]);
 export function orderedEnd(
   home: Home,
   { pid, startTime, bootId }: ProcessIdentity,
-): Action | undefined {
-  const begun = new Map<string, Action>();
-  let ordered: Action | undefined;
+): string | undefined {
+  const begun = new Map<string, string>();
+  let ordered: string | undefined;
   for (const { kind, job, data } of new Journal(home).read()) {
     if (kind === "begin") {
-      const { action, target } = data as { action: Action; target: JobTarget };
-      const { identity } = target;
+      const { identity } = data.target;
       if (identity.pid !== pid || identity.startTime !== startTime) continue;
       if (identity.bootId !== bootId) continue;
-      begun.set(job, action);
-      if (action === "kill") ordered = action;
-    } else if (kind === "step" && ENDING_STEPS.has(data["name"]))
-      ordered = begun.get(job) ?? ordered;
+      begun.set(job, data.action);
+      if (data.action === "kill") ordered = data.action;
+    } else if (kind === "step" && ENDING_STEPS.has(data.name)) ordered = begun.get(job) ?? ordered;
   }
   return ordered;
 }
 
 /** Jobs that were cut short, the oldest first. */
 export function pendingJobs(home: Home): PendingJob[] {
-  return openJobs(home).filter(({ worker }) => !isRunning(worker));
+  return openJobs(home).filter((job) => !isAtWork(job));
 }
 
 /** How many jobs somebody is at. */
 export function jobsAtWork(home: Home): number {
-  return openJobs(home).filter(({ worker }) => isRunning(worker)).length;
+  return openJobs(home).filter(isAtWork).length;
+}
+
+function isAtWork({ worker }: OpenJob): boolean {
+  return worker !== undefined && isRunning(worker);
 }
 
 function openJobs(home: Home): OpenJob[] {
   const open = new Map<string, OpenJob>();
   for (const { kind, job, data } of new Journal(home).read()) {
     if (kind === "begin") {
-      const { action, target, worker, ...rest } = data as JournalEntry["data"] & {
-        action: Action;
-        target: JobTarget;
-        worker: ProcessIdentity;
-      };
-      open.set(job, { id: job, action, target, worker, data: rest, steps: [] });
+      const { action, target, worker, ...rest } = data;
+      // One that this kvmsec does not know has nothing that it could settle.
+      const known = action as Action;
+      open.set(job, { id: job, action: known, target, worker, data: rest, steps: [] });
     } else if (kind === "end") open.delete(job);
     else if (kind === "step") {
       const before = open.get(job);
       if (before === undefined) continue;
-      const { name, ...rest } = data as { name: string };
+      const { name, ...rest } = data;
       open.set(job, { ...before, steps: [...before.steps, { name, data: rest }] });
     }
   }
@@ -156,5 +160,5 @@ export async function settleJob(
   { id }: PendingJob,
   result: "finished" | "undone" | "gone",
 ): Promise<void> {
-  await new Journal(home).append("end", id, { result });
+  await new Journal(home).append({ kind: "end", job: id, data: { result } });
 }

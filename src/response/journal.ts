@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import {
   closeSync,
   fstatSync,
@@ -15,26 +14,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import { tryLockFile } from "../native/file-lock.ts";
 import type { Home } from "../vm/home.ts";
+import { follows, nextEntry, parseEntry } from "./journal-entry.ts";
+import type { EntryContent, JournalEntry } from "./journal-entry.ts";
 
-/** What an entry says: a job begins, takes a step, or ends. */
-export type EntryKind = "begin" | "step" | "end" | "torn";
-
-/** One line of the journal. Each holds the hash of the one before, so that none can be changed or left out. */
-export type JournalEntry = {
-  readonly schema: "kvmsec.journal/1";
-  readonly sequence: number;
-  readonly at: string;
-  readonly kind: EntryKind;
-  readonly job: string;
-  /** What the entry tells, by its kind. */
-  readonly data: Readonly<Record<string, unknown>>;
-  /** Hash of the entry before; 64 zeros in the first. */
-  readonly previous: string;
-  /** SHA-256 over all of the above as JSON. */
-  readonly hash: string;
-};
-
-const FIRST = "0".repeat(64);
 /** No entry is longer; the last one is looked for in so many bytes. */
 const MAX_ENTRY = 256 * 1024;
 const PATIENCE_MS = 5000;
@@ -53,15 +35,17 @@ export class Journal {
   }
 
   /** Appends an entry; it is on the disk when this returns. */
-  async append(kind: EntryKind, job: string, data: JournalEntry["data"]): Promise<JournalEntry> {
+  async append(content: EntryContent): Promise<JournalEntry> {
     using held = new DisposableStack();
     held.use(await this.#lock());
     const fd = openSync(this.path, "a+", 0o600);
     try {
       const { last, torn } = this.#tail(fd);
       let previous = last;
-      if (torn > 0) previous = write(fd, previous, "torn", job, { bytes: torn });
-      const entry = write(fd, previous, kind, job, data);
+      if (torn > 0) {
+        previous = write(fd, previous, { kind: "torn", job: content.job, data: { bytes: torn } });
+      }
+      const entry = write(fd, previous, content);
       fsyncSync(fd);
       return entry;
     } finally {
@@ -73,7 +57,7 @@ export class Journal {
   read(): JournalEntry[] {
     const entries: JournalEntry[] = [];
     for (const line of this.#lines()) {
-      const entry = parse(line);
+      const entry = parseEntry(line);
       const before = entries.at(-1);
       if (entry === undefined || !follows(before, entry)) throw this.#damaged(entries.length + 1);
       entries.push(entry);
@@ -106,7 +90,7 @@ export class Journal {
     if (torn > 0) ftruncateSync(fd, size - torn);
     if (end === 0) return { last: undefined, torn };
     const start = bytes.lastIndexOf(10, end - 2) + 1;
-    const last = parse(bytes.toString("utf8", start, end - 1));
+    const last = parseEntry(bytes.toString("utf8", start, end - 1));
     if (last === undefined) throw this.#damaged(undefined);
     return { last, torn };
   }
@@ -133,48 +117,11 @@ export class Journal {
   }
 }
 
-function write(
-  fd: number,
-  before: JournalEntry | undefined,
-  kind: EntryKind,
-  job: string,
-  data: JournalEntry["data"],
-): JournalEntry {
-  const content = {
-    schema: "kvmsec.journal/1" as const,
-    sequence: (before?.sequence ?? 0) + 1,
-    at: new Date().toISOString(),
-    kind,
-    job,
-    data,
-    previous: before?.hash ?? FIRST,
-  };
-  const entry = { ...content, hash: hashOf(content) };
+function write(fd: number, before: JournalEntry | undefined, content: EntryContent): JournalEntry {
+  const entry = nextEntry(before, content);
   const line = Buffer.from(`${JSON.stringify(entry)}\n`);
   if (line.length > MAX_ENTRY) throw new Error("a journal entry is too long");
   // All of it, in as many writes as that takes.
   writeFileSync(fd, line);
   return entry;
-}
-
-function hashOf(content: Omit<JournalEntry, "hash">): string {
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
-}
-
-function follows(before: JournalEntry | undefined, entry: JournalEntry): boolean {
-  const { hash, ...content } = entry;
-  return (
-    hash === hashOf(content) &&
-    entry.sequence === (before?.sequence ?? 0) + 1 &&
-    entry.previous === (before?.hash ?? FIRST)
-  );
-}
-
-function parse(line: string): JournalEntry | undefined {
-  try {
-    const entry = JSON.parse(line) as JournalEntry | null;
-    return entry?.schema === "kvmsec.journal/1" ? entry : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { KvmsecError } from "../base/errors.ts";
 import { RAM_AT } from "../evidence/core-header.ts";
 import { copyStored, eachStored } from "../evidence/stored-file.ts";
@@ -16,7 +17,7 @@ import { withVm } from "../vm/vm-lock.ts";
 import { VmRam } from "../vm/vm-ram.ts";
 import { relaunch } from "../vm/vm-relaunch.ts";
 import { clearRemains, imageOf } from "../vm/vm-start.ts";
-import { findConfig, vmPaths } from "../vm/vm-state.ts";
+import { findConfig, vmConfigKind, vmPaths, vmRunKind } from "../vm/vm-state.ts";
 import type { VmConfig, VmRun } from "../vm/vm-state.ts";
 import { loadDeviceState } from "./device-state.ts";
 import { resume } from "./freeze.ts";
@@ -31,10 +32,11 @@ export type ReviveOptions = {
 /** A captured guest that lives again. */
 export type Revived = { readonly name: string; readonly run: VmRun };
 
-type Captured = {
-  readonly vm?: { readonly config: VmConfig; readonly run: VmRun } | null;
-  readonly disks?: readonly { readonly file: string }[];
-};
+/** Facts of a captured VM of kvmsec's: the package may be of anybody's making. */
+const capturedVm = z.object({
+  vm: z.object({ config: vmConfigKind.shape, run: vmRunKind.shape }),
+  disks: z.tuple([z.object({ file: z.string() })], z.unknown()),
+});
 
 /**
  * Starts a captured VM again from the moment of its capture, under another name, on copies: the
@@ -57,9 +59,12 @@ export async function revive(
       { hint: `kvmsec evidence verify ${folder} names what was changed.`, exit: 1 },
     );
   }
-  const { vm, disks } = manifest.facts as Captured;
-  const [disk] = disks ?? [];
-  if (vm === undefined || vm === null || disk === undefined) throw foreign(folder);
+  const { data: captured } = capturedVm.safeParse(manifest.facts);
+  if (captured === undefined) throw foreign(folder);
+  const { vm, disks } = captured;
+  const [disk] = disks;
+  // What verified lies in the package; any other path would lead to a file of this host.
+  if (!manifest.files.some(({ path }) => path === disk.file)) throw foreign(folder);
   const { packets: _, ...made } = vm.config;
   const config: VmConfig = { ...made, name: checkedName(name), uuid: randomUUID() };
   requireMemory(config.memoryBytes);

@@ -11,14 +11,18 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { syncPath } from "../base/durable.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { ownPublicKey, signingKey } from "../evidence/signing-key.ts";
+import { acceleratorNames } from "../vm/accelerator.ts";
 import type { AcceleratorName } from "../vm/accelerator.ts";
 import { readDocument, writeDocumentFile } from "../vm/home.ts";
 import type { Home } from "../vm/home.ts";
-import { checkedName } from "../vm/name.ts";
-import { vmPaths } from "../vm/vm-state.ts";
+import { checkedName, nameShape } from "../vm/name.ts";
+import { vmConfigKind, vmPaths } from "../vm/vm-state.ts";
 import type { VmConfig } from "../vm/vm-state.ts";
 import { copyHashed } from "./tree-hash.ts";
 
@@ -47,6 +51,18 @@ export type StateFacts = Omit<SavedState, "schema" | "savedAt" | "hashes" | "sig
 export const stateFiles = ["ram.img", "device-state.bin", "disk.qcow2"] as const;
 export type StateFile = (typeof stateFiles)[number];
 
+const savedStateKind: DocumentKind<SavedState> = documentKind("kvmsec.saved-state/1", {
+  name: nameShape,
+  kind: z.enum(["clean", "snapshot"]),
+  savedAt: z.string(),
+  config: vmConfigKind.shape,
+  accelerator: z.enum(acceleratorNames),
+  machineType: z.string(),
+  running: z.boolean(),
+  hashes: z.record(z.enum(stateFiles), z.string()),
+  signature: z.string(),
+});
+
 /** The clean state that is meant where none is named. */
 export const DEFAULT_CLEAN = "clean";
 
@@ -66,11 +82,12 @@ export function stateNames(home: Home, vm: string): string[] {
 
 /**
  * That saved state of the VM, or undefined where there is none of the name.
- * Throws KVMSEC_STATE_UNVERIFIED where it is not what was signed, or does not fit the VM.
+ * Throws KVMSEC_STATE_UNVERIFIED where it is not what was signed, or does not fit the VM, and
+ * KVMSEC_STATE_DAMAGED where it is no such document.
  */
 export function findState(home: Home, config: VmConfig, name: string): SavedState | undefined {
   const path = join(stateFolder(home, config.name, name), "state.json");
-  const state = readDocument<SavedState>(path, "kvmsec.saved-state/1");
+  const state = readDocument(path, savedStateKind);
   if (state === undefined) return undefined;
   const reason = unfit(home, state, config, name);
   if (reason === undefined) return state;

@@ -7,9 +7,8 @@ import { readLogTail } from "../events/log-tail.ts";
 import type { Home } from "../vm/home.ts";
 import { runName } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
-import type { JobTarget } from "./job.ts";
 import { Journal } from "./journal.ts";
-import type { JournalEntry } from "./journal.ts";
+import type { JournalEntry } from "./journal-entry.ts";
 
 /** A capture must not wait for a log of gigabytes. */
 const MAX_LOG = 16 * 2 ** 20;
@@ -40,8 +39,7 @@ function jobsOf(home: Home, identity: ProcessIdentity, problems: string[]): JobL
   for (const entry of journalOf(home, problems)) {
     const { kind, job, data } = entry;
     if (kind === "begin") {
-      const { action, target } = data as { action: string; target: JobTarget };
-      if (runName(target.identity) === runName(identity)) actions.set(job, action);
+      if (runName(data.target.identity) === runName(identity)) actions.set(job, data.action);
     }
     const action = actions.get(job);
     if (action !== undefined && kind !== "torn") lines.push({ entry, action });
@@ -60,14 +58,14 @@ function journalOf(home: Home, problems: string[]): readonly JournalEntry[] {
 }
 
 function jobEntry({ entry, action }: JobLine): TimelineEntry {
-  const { at, kind, data, sequence } = entry;
-  const said = {
-    begin: `${action} begins`,
-    step: `${action}: ${String(data["name"])}`,
-    end: `${action} ends: ${String(data["result"])}`,
-    torn: "",
-  }[kind];
-  return { at, kind: "job", source: `journal/actions.jsonl ${sequence}`, text: said };
+  const { at, sequence } = entry;
+  const source = `journal/actions.jsonl ${sequence}`;
+  return { at, kind: "job", source, text: `${action}${saidOf(entry)}` };
+}
+
+function saidOf({ kind, data }: JournalEntry): string {
+  if (kind === "step") return `: ${data.name}`;
+  return kind === "end" ? ` ends: ${data.result}` : " begins";
 }
 
 /** When the last freeze that nobody took back was over. */

@@ -7,7 +7,7 @@ import { eventLogPath } from "../events/event-log.ts";
 import { readLog, UNREAD } from "../events/log-reader.ts";
 import type { LogEnd, LogFault } from "../events/log-reader.ts";
 import { Journal } from "../response/journal.ts";
-import type { JournalEntry } from "../response/journal.ts";
+import type { JournalEntry } from "../response/journal-entry.ts";
 import type { Home } from "../vm/home.ts";
 import { migrations } from "./migrations.ts";
 import { takeEvent } from "./take-event.ts";

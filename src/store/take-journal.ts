@@ -1,24 +1,23 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { JournalEntry } from "../response/journal.ts";
+import type { JournalEntry } from "../response/journal-entry.ts";
 
 /** Puts an entry of the journal of actions into the tables. */
 export function takeEntry(database: DatabaseSync, { kind, job, at, data }: JournalEntry): void {
   const run = (sql: string, ...values: (string | null)[]): void =>
     void database.prepare(sql).run(...values);
   if (kind === "begin") {
-    const target = (data["target"] as { text?: unknown } | undefined)?.text;
     run(
       "INSERT OR REPLACE INTO jobs (id, action, target, begun_at, data) VALUES (?, ?, ?, ?, ?)",
       job,
-      String(data["action"]),
-      String(target ?? ""),
+      data.action,
+      data.target.text,
       at,
       JSON.stringify(data),
     );
   } else if (kind === "step") {
-    run("UPDATE jobs SET step = ? WHERE id = ?", String(data["name"]), job);
+    run("UPDATE jobs SET step = ? WHERE id = ?", data.name, job);
   } else if (kind === "end") {
-    run("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", at, String(data["result"]), job);
+    run("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", at, data.result, job);
     indexCapture(database, job, at);
   }
 }

@@ -14,7 +14,8 @@ import {
   wellDone,
 } from "./bare-metal-guest.ts";
 
-export type AcceleratorName = "kvm" | "tcg";
+export const acceleratorNames = ["kvm", "tcg"] as const;
+export type AcceleratorName = (typeof acceleratorNames)[number];
 
 /** Which accelerator guests get on this host, and why. */
 export type Accelerator = {

@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { parseDocument } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError, systemCode, usageError } from "../base/errors.ts";
 
 /**
@@ -105,10 +107,10 @@ export function writeAtomically(path: string, text: string): void {
   }
 }
 
-/** A JSON document of that schema, or undefined where the file is missing. Throws KVMSEC_STATE_DAMAGED. */
-export function readDocument<Document extends { schema: string }>(
+/** The document of that kind, or undefined where the file is missing. Throws KVMSEC_STATE_DAMAGED. */
+export function readDocument<Document extends object>(
   path: string,
-  schema: Document["schema"],
+  kind: DocumentKind<Document>,
 ): Document | undefined {
   let text: string;
   try {
@@ -117,22 +119,16 @@ export function readDocument<Document extends { schema: string }>(
     if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return undefined;
     throw error;
   }
-  const document = parse(text);
-  if (document?.["schema"] === schema) return document as unknown as Document;
-  throw new KvmsecError("KVMSEC_STATE_DAMAGED", `${path} holds no ${schema}`, {
-    hint: "It was written by another kvmsec or damaged: remove it, or restore it from a backup.",
-  });
+  const document = parseDocument(text, kind);
+  if (typeof document !== "string") return document;
+  throw stateDamaged(path, document);
 }
 
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+/** Says that a file of the home is not what kvmsec wrote there. */
+export function stateDamaged(path: string, why: string): KvmsecError {
+  return new KvmsecError("KVMSEC_STATE_DAMAGED", `${path} cannot be used: ${why}.`, {
+    hint: "It was written by another kvmsec or damaged: remove it, or restore it from a backup.",
+  });
 }
 
 /** Writes a JSON document for `readDocument`. */

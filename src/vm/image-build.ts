@@ -17,6 +17,7 @@ import { makeRootArchive } from "./image-root.ts";
 import {
   findImage,
   imageFiles,
+  imageKind,
   listImages,
   mustBeUnused,
   openImage,
@@ -145,7 +146,7 @@ function copyTwin(work: string, twin: Image, name: string): void {
     linkSync(join(folder, file), join(work, file));
   }
   const path = "image.json";
-  const manifest = readDocument<ImageManifest>(join(folder, path), "kvmsec.image/1");
+  const manifest = readDocument(join(folder, path), imageKind);
   writeDocumentFile(join(work, path), { ...manifest!, name });
 }
 

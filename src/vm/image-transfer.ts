@@ -16,7 +16,7 @@ import { readDocument, writeDocumentFile } from "./home.ts";
 import type { Home } from "./home.ts";
 import { requireDisk } from "./host-room.ts";
 import { imageRecipe, recipeKey } from "./image-recipe.ts";
-import { findImage, imageFiles, openImage, placeImage } from "./images.ts";
+import { findImage, imageFiles, imageKind, openImage, placeImage } from "./images.ts";
 import type { Image, ImageManifest } from "./images.ts";
 import { checkedName } from "./name.ts";
 import { removeTree, sweepRemains } from "./remains.ts";
@@ -114,8 +114,8 @@ async function unpack(path: string, work: string, signal: AbortSignal | undefine
 function checkedManifest(work: string): ImageManifest {
   const manifest = manifestOf(work);
   const { name, id, createdAt, kernelRelease, commandLine, buildMs } = manifest;
-  const texts: readonly unknown[] = [name, id, createdAt, kernelRelease, commandLine];
-  if (!texts.every((text) => typeof text === "string" && /^[ -~]{0,200}$/.test(text))) {
+  const texts = [name, id, createdAt, kernelRelease, commandLine];
+  if (!texts.every((text) => /^[ -~]{0,200}$/.test(text))) {
     throw foreign("its manifest is malformed");
   }
   const recipe = recipeOf(manifest);
@@ -128,13 +128,13 @@ function checkedManifest(work: string): ImageManifest {
     createdAt,
     kernelRelease,
     commandLine,
-    buildMs: Number(buildMs),
+    buildMs,
   };
 }
 
 function manifestOf(work: string): ImageManifest {
   try {
-    return readDocument<ImageManifest>(join(work, "image.json"), "kvmsec.image/1")!;
+    return readDocument(join(work, "image.json"), imageKind)!;
   } catch {
     throw foreign("its manifest is none");
   }

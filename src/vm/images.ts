@@ -1,10 +1,13 @@
 import { chmodSync, existsSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { readDocument } from "./home.ts";
 import type { Home } from "./home.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
-import { checkedName } from "./name.ts";
+import { checkedName, nameShape } from "./name.ts";
 import { removeTree } from "./remains.ts";
 
 /** What image.json says. */
@@ -22,6 +25,21 @@ export type ImageManifest = ImageRecipe & {
   /** How long its making took. */
   readonly buildMs: number;
 };
+
+export const imageKind: DocumentKind<ImageManifest> = documentKind("kvmsec.image/1", {
+  name: nameShape,
+  key: z.string(),
+  id: z.string(),
+  distribution: z.literal("debian"),
+  release: z.string(),
+  kernel: z.string(),
+  packages: z.array(z.string()),
+  size: z.int().positive(),
+  createdAt: z.string(),
+  kernelRelease: z.string(),
+  commandLine: z.string(),
+  buildMs: z.number(),
+});
 
 /** What an image consists of beside its manifest. */
 export const imageFiles: readonly string[] = [
@@ -51,7 +69,7 @@ export function listImages(home: Home): Image[] {
 /** The image of that name, or undefined. */
 export function findImage(home: Home, name: string): Image | undefined {
   const folder = join(home.images, checkedName(name));
-  const manifest = readDocument<ImageManifest>(join(folder, "image.json"), "kvmsec.image/1");
+  const manifest = readDocument(join(folder, "image.json"), imageKind);
   if (manifest === undefined) return undefined;
   const disk = join(folder, "disk.qcow2");
   const vmlinuz = join(folder, "vmlinuz");

@@ -1,8 +1,12 @@
+import { z } from "zod";
 import { usageError } from "../base/errors.ts";
 
 // Letters, digits, and dots, dashes and underscores inside. No colon (`pid:12` is a target), no comma or
 // equals sign (they end a value on QEMU's command line), no slash.
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$/;
+
+/** A name of a VM or an image in a document. */
+export const nameShape = z.string().regex(NAME);
 
 /** Whether it may name a VM or an image. */
 export function isName(text: string): boolean {

@@ -1,9 +1,12 @@
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError, usageError } from "../base/errors.ts";
 import { readDocument, writeDocumentFile } from "./home.ts";
 import { cutPackets } from "./packet-cut.ts";
-import { isRunning } from "./process-identity.ts";
+import { isRunning, processShape } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import type { VmConfig, VmPaths } from "./vm-state.ts";
 
@@ -27,6 +30,12 @@ export type PacketState = {
   /** The QEMU that writes them. */
   readonly run: ProcessIdentity;
 };
+
+const packetStateKind: DocumentKind<PacketState> = documentKind("kvmsec.vm-packets/1", {
+  keepBytes: z.int().positive(),
+  by: z.enum(["owner", "guard"]),
+  run: processShape,
+});
 
 /** The files of a VM's packets, the oldest first, those of earlier runs too. */
 export function packetFiles({ packets }: VmPaths): PacketFile[] {
@@ -83,7 +92,7 @@ export function packetState(
 /** A damaged one is none: it is written anew when packets are switched on. */
 function readState({ packetState: path }: VmPaths): PacketState | undefined {
   try {
-    return readDocument<PacketState>(path, "kvmsec.vm-packets/1");
+    return readDocument(path, packetStateKind);
   } catch (error) {
     if (error instanceof KvmsecError) return undefined;
     throw error;

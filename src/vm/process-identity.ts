@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { z } from "zod";
 import { startTimeOf } from "./qemu-process.ts";
 
 /** One process, also after its pid was given to another: pid, start time, and the host's boot. */
@@ -9,6 +10,13 @@ export type ProcessIdentity = {
   /** /proc/sys/kernel/random/boot_id: start times begin anew with each boot. */
   readonly bootId: string;
 };
+
+/** A process in a document. */
+export const processShape = z.object({
+  pid: z.int().nonnegative(),
+  startTime: z.int().nonnegative(),
+  bootId: z.string(),
+});
 
 /** Who runs under that pid now, or undefined where nobody does (a zombie runs no more). */
 export function processIdentity(pid: number): ProcessIdentity | undefined {

@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { readDocument } from "./home.ts";
 import { isRunning } from "./process-identity.ts";
+import { vmRunKind } from "./vm-state.ts";
 import type { VmPaths, VmRun } from "./vm-state.ts";
 
 /**
@@ -9,7 +10,7 @@ import type { VmPaths, VmRun } from "./vm-state.ts";
  * seen on 7.2: gone after `quit` and SIGTERM, left behind by SIGKILL and SIGSEGV).
  */
 export function abnormalEnd(paths: VmPaths): VmRun | undefined {
-  const run = readDocument<VmRun>(paths.run, "kvmsec.vm-run/1");
+  const run = readDocument(paths.run, vmRunKind);
   if (run === undefined || isRunning(run) || !existsSync(paths.pidFile)) return undefined;
   return run;
 }

@@ -1,11 +1,15 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { z } from "zod";
+import { documentKind } from "../base/document.ts";
+import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError } from "../base/errors.ts";
+import { acceleratorNames } from "./accelerator.ts";
 import type { AcceleratorName } from "./accelerator.ts";
-import { readDocument } from "./home.ts";
+import { readDocument, stateDamaged } from "./home.ts";
 import type { Home } from "./home.ts";
-import { checkedName } from "./name.ts";
-import { isRunning, processArguments, processIdentity } from "./process-identity.ts";
+import { checkedName, nameShape } from "./name.ts";
+import { isRunning, processArguments, processIdentity, processShape } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 
 export const ramKinds = ["memfd", "file", "anonymous"] as const;
@@ -39,6 +43,23 @@ export type VmConfig = {
   readonly createdAt: string;
 };
 
+export const vmConfigKind: DocumentKind<VmConfig> = documentKind("kvmsec.vm-config/1", {
+  name: nameShape,
+  // It names the RAM's file.
+  uuid: z.guid(),
+  image: nameShape,
+  imageId: z.string(),
+  memoryBytes: z.int().positive(),
+  cpus: z.int().positive(),
+  cpu: z.string(),
+  ram: z.enum(ramKinds),
+  machine: z.enum(machineKinds),
+  network: z.enum(networkKinds),
+  accelerator: z.enum(acceleratorWishes),
+  packets: z.object({ keepBytes: z.int().positive() }).exactOptional(),
+  createdAt: z.string(),
+});
+
 /** What run.json says: the QEMU that carries the VM. */
 export type VmRun = ProcessIdentity & {
   readonly schema: "kvmsec.vm-run/1";
@@ -48,6 +69,14 @@ export type VmRun = ProcessIdentity & {
   /** The RAM's file, where it is one. */
   readonly ramPath?: string;
 };
+
+export const vmRunKind: DocumentKind<VmRun> = documentKind("kvmsec.vm-run/1", {
+  ...processShape.shape,
+  startedAt: z.string(),
+  accelerator: z.enum(acceleratorNames),
+  acceleratorReason: z.string(),
+  ramPath: z.string().exactOptional(),
+});
 
 /** Paths in a VM's folder; home.ts tells what they are. */
 export function vmPaths(home: Home, name: string) {
@@ -89,9 +118,13 @@ export function vmsOnImage(home: Home, image: string): string[] {
   return vmNames(home).filter((name) => findConfig(home, name)?.image === image);
 }
 
-/** What the VM is, or undefined where there is none of that name. */
+/** What the VM is, or undefined where there is none of that name. Throws KVMSEC_STATE_DAMAGED. */
 export function findConfig(home: Home, name: string): VmConfig | undefined {
-  return readDocument<VmConfig>(vmPaths(home, name).config, "kvmsec.vm-config/1");
+  const { config: path } = vmPaths(home, name);
+  const config = readDocument(path, vmConfigKind);
+  if (config === undefined || config.name === name) return config;
+  // All that is done to a VM is done to the one that its document names.
+  throw stateDamaged(path, `it is of the VM ${config.name}`);
 }
 
 /** What the VM is; throws KVMSEC_VM_MISSING. */
@@ -110,7 +143,7 @@ export function openConfig(home: Home, name: string): VmConfig {
 /** The QEMU that carries the VM now, or undefined where it does not run. */
 export function findRun(home: Home, config: VmConfig): VmRun | undefined {
   const paths = vmPaths(home, config.name);
-  const run = readDocument<VmRun>(paths.run, "kvmsec.vm-run/1");
+  const run = readDocument(paths.run, vmRunKind);
   if (run !== undefined && isRunning(run)) return run;
   return adopt(paths, config);
 }

@@ -21,6 +21,7 @@ import { KvmsecError } from "../../src/base/errors.ts";
 import { attach } from "../../src/vm/guest.ts";
 import { randomNumbers } from "../fixtures/sparse-ram.ts";
 import { TemporaryFolder } from "../fixtures/temporary.ts";
+import { vmConfig } from "../fixtures/vm-config.ts";
 import { kvmsec, startKvmsec } from "./command-line.ts";
 import type { CommandResult } from "./command-line.ts";
 import { bareMachine } from "./harness/bare-machine.ts";
@@ -138,7 +139,7 @@ test("machines without a system", async (t) => {
   await t.test("two of the same name, one of them of one's own home", async () => {
     const vm = join(home, "vms", "kvmsec-twin");
     mkdirSync(vm, { recursive: true });
-    const config = { schema: "kvmsec.vm-config/1", name: "kvmsec-twin", uuid };
+    const config = vmConfig({ name: "kvmsec-twin", uuid });
     writeFileSync(join(vm, "vm.json"), JSON.stringify(config));
     writeFileSync(join(vm, "qemu.pid"), `${asleep.pid}\n`);
     await refusedAsEmpty("kvmsec-twin");

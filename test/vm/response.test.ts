@@ -317,9 +317,13 @@ test("a restoration whose kvmsec died after it had ended the guest is done to it
   const target = { text: NAME, identity: victim! };
   const worker = { pid: 2 ** 22 + 1, startTime: 1, bootId: "none" };
   const begin = { action: "restore", target, worker, name: NAME, cold: false };
-  await journal.append("begin", "cut-short", begin);
-  await journal.append("step", "cut-short", { name: "prepare", from: "clean-state" });
-  await journal.append("step", "cut-short", { name: "quit" });
+  await journal.append({ kind: "begin", job: "cut-short", data: begin });
+  await journal.append({
+    kind: "step",
+    job: "cut-short",
+    data: { name: "prepare", from: "clean-state" },
+  });
+  await journal.append({ kind: "step", job: "cut-short", data: { name: "quit" } });
   await stopVm(NAME, { force: true }, home);
   assert.equal(await state(), "stopped");
   // Any command settles what was left, here one that then finds nothing to do.

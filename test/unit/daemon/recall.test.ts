@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { Recall } from "../../../src/daemon/recall.ts";
-import { nextEvent } from "../../../src/events/event.ts";
+import { eventKinds, nextEvent } from "../../../src/events/event.ts";
 import type { EventKind, GuardEvent } from "../../../src/events/event.ts";
 
 function recallOf(
@@ -58,4 +59,21 @@ test("what a decision still leaves to do is known, and where a capture was to go
   assert.deepEqual([...(record?.done ?? [])], ["freeze"]);
   assert.equal(record?.folders.get("capture"), "/e/1");
   assert.deepEqual(record?.decision.reactions, ["freeze", "capture"]);
+});
+
+test("an event that tells less than its kind does is passed over", () => {
+  const kinds = fc.constantFrom(...eventKinds);
+  const data = fc.dictionary(
+    fc.constantFrom("event", "at", "finding", "rule", "findings", "reactions", "held", "decision"),
+    fc.jsonValue(),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(kinds, data)), (told) => {
+      const { runs, decisions } = recallOf(["guest-found", {}], ...told);
+      for (const { lives } of runs.values()) {
+        for (const [id, { finding }] of lives) assert.equal(finding.id, id);
+      }
+      for (const { decision } of decisions) assert.ok(Array.isArray(decision.reactions));
+    }),
+  );
 });

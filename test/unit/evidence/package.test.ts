@@ -240,7 +240,11 @@ test("whoever dies at any step leaves a package that verifies, and the next one 
     mkdirSync(data.partial);
     assert.deepEqual(await faults(), []);
     const job = randomUUID();
-    await new Journal(home).append("begin", job, { action: "compress", target, worker, ...data });
+    await new Journal(home).append({
+      kind: "begin",
+      job,
+      data: { action: "compress", target, worker, ...data },
+    });
     const settled = await settlePending(home, () => assert.fail());
     assert.deepEqual(
       settled.map(({ result }) => result),

@@ -47,7 +47,8 @@ test("a job is on record before its work, with each step, and at its end", async
 
 test("any changed, missing or exchanged line is noticed, and named", async () => {
   const journal = new Journal(home);
-  for (const name of ["a", "b", "c", "d"]) await journal.append("step", "job", { name });
+  for (const name of ["a", "b", "c", "d"])
+    await journal.append({ kind: "step", job: "job", data: { name } });
   const lines = readFileSync(journal.path, "utf8").trimEnd().split("\n");
   const tamperings: [string[], RegExp][] = [
     [[lines[0]!, lines[1]!.replace('"b"', '"x"'), lines[2]!, lines[3]!], /line 2/],
@@ -63,13 +64,13 @@ test("any changed, missing or exchanged line is noticed, and named", async () =>
 
 test("a line torn at any byte is cut off and noted; what was recorded stays", async () => {
   const journal = new Journal(home);
-  await journal.append("step", "job", { name: "kept" });
+  await journal.append({ kind: "step", job: "job", data: { name: "kept" } });
   const whole = readFileSync(journal.path, "utf8");
   for (let length = 1; length < whole.length - 1; length += 7) {
     writeFileSync(journal.path, whole);
     appendFileSync(journal.path, whole.slice(0, length));
     assert.equal(journal.read().length, 1);
-    await journal.append("step", "job", { name: "next" });
+    await journal.append({ kind: "step", job: "job", data: { name: "next" } });
     assert.deepEqual(
       journal.read().map(({ kind, data }) => [kind, data["name"] ?? data["bytes"]]),
       [
@@ -84,8 +85,8 @@ test("a line torn at any byte is cut off and noted; what was recorded stays", as
 test("a job whose worker died is pending, with its steps; one whose worker lives is not", async () => {
   const journal = new Journal(home);
   const begin = { action: "capture", target, partial: "/x" };
-  await journal.append("begin", "dead", { ...begin, worker: target.identity });
-  await journal.append("step", "dead", { name: "stop", wasRunning: true });
+  await journal.append({ kind: "begin", job: "dead", data: { ...begin, worker: target.identity } });
+  await journal.append({ kind: "step", job: "dead", data: { name: "stop", wasRunning: true } });
   await runJob(home, "freeze", target, async () => {
     assert.deepEqual(
       pendingJobs(home).map(({ id, action, data, steps }) => ({ id, action, data, steps })),

@@ -19,27 +19,13 @@ import { keepEnd } from "../../../src/response/keep-end.ts";
 import { newPacketFile } from "../../../src/vm/packet-files.ts";
 import { openHome } from "../../../src/vm/home.ts";
 import { vmPaths } from "../../../src/vm/vm-state.ts";
-import type { VmConfig } from "../../../src/vm/vm-state.ts";
+import { vmConfig } from "../../fixtures/vm-config.ts";
 
 const MEMORY = 8 * 2 ** 20;
 /** Above the largest pid that Linux gives (PID_MAX_LIMIT, include/linux/threads.h). */
 const NOBODY = 4_194_305;
 
-const config: VmConfig = {
-  schema: "kvmsec.vm-config/1",
-  name: "web",
-  uuid: "00000000-0000-0000-0000-000000000001",
-  image: "base",
-  imageId: "1",
-  memoryBytes: MEMORY,
-  cpus: 1,
-  cpu: "max",
-  ram: "file",
-  machine: "q35",
-  network: "none",
-  accelerator: "tcg",
-  createdAt: "2026-01-01T00:00:00.000Z",
-};
+const config = vmConfig({ memoryBytes: MEMORY, ram: "file", network: "none", accelerator: "tcg" });
 
 /** A VM's folder as a QEMU leaves it that was killed. */
 function deadVm(t: TestContext, pid = NOBODY) {

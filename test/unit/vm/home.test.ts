@@ -11,6 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { z } from "zod";
+import { documentKind } from "../../../src/base/document.ts";
 import {
   openHome,
   readDocument,
@@ -59,17 +61,24 @@ test("the default follows the user", () => {
 
 test("documents come back as they were written, others are refused", () => {
   const path = join(folder, "document.json");
-  type Document = { schema: "kvmsec.test/1"; value: number };
-  assert.equal(readDocument<Document>(path, "kvmsec.test/1"), undefined);
+  const kind = documentKind("kvmsec.test/1", { value: z.number() });
+  assert.equal(readDocument(path, kind), undefined);
   writeDocumentFile(path, { schema: "kvmsec.test/1", value: 7 });
   assert.equal(mode(path), 0o600);
-  assert.deepEqual(readDocument<Document>(path, "kvmsec.test/1"), {
+  assert.deepEqual(readDocument(path, kind), {
     schema: "kvmsec.test/1",
     value: 7,
   });
-  for (const text of ["", "null", "[]", "{", '{"schema":"kvmsec.test/2"}']) {
+  for (const text of [
+    "",
+    "null",
+    "[]",
+    "{",
+    '{"schema":"kvmsec.test/2"}',
+    '{"schema":"kvmsec.test/1"}',
+  ]) {
     writeAtomically(path, text);
-    assert.throws(() => readDocument<Document>(path, "kvmsec.test/1"), {
+    assert.throws(() => readDocument(path, kind), {
       code: "KVMSEC_STATE_DAMAGED",
     });
   }

@@ -5,22 +5,14 @@ import type { Image } from "../../../src/vm/images.ts";
 import { parseQemuArguments } from "../../../src/vm/qemu-command-line.ts";
 import { vmPaths } from "../../../src/vm/vm-state.ts";
 import type { VmConfig } from "../../../src/vm/vm-state.ts";
+import { vmConfig } from "../../fixtures/vm-config.ts";
 
-const config: VmConfig = {
-  schema: "kvmsec.vm-config/1",
+const config = vmConfig({
   name: "web_1.a",
   uuid: "fba747c8-4c8e-4847-90c1-e879bc9f0f5d",
-  image: "i",
-  imageId: "i",
   memoryBytes: 512 * 2 ** 20,
   cpus: 2,
-  cpu: "max",
-  ram: "memfd",
-  machine: "q35",
-  network: "user",
-  accelerator: "auto",
-  createdAt: "",
-};
+});
 const image = {
   vmlinuz: "/i/vmlinuz",
   initrd: "/i/initrd.img",

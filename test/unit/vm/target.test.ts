@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { findTarget } from "../../../src/vm/target.ts";
+import { vmConfig } from "../../fixtures/vm-config.ts";
 import { TemporaryFolder } from "../../fixtures/temporary.ts";
 
 test("a name that a VM of this home has is nobody else's", () => {
@@ -10,8 +11,7 @@ test("a name that a VM of this home has is nobody else's", () => {
   process.env["KVMSEC_HOME"] = folder.path;
   const place = join(folder.path, "vms", "web");
   mkdirSync(place, { recursive: true });
-  const config = { schema: "kvmsec.vm-config/1", name: "web", uuid: "of-no-process" };
-  writeFileSync(join(place, "vm.json"), JSON.stringify(config));
+  writeFileSync(join(place, "vm.json"), JSON.stringify(vmConfig({ name: "web" })));
   assert.throws(() => findTarget("web"), {
     code: "KVMSEC_TARGET_UNKNOWN",
     message: "The VM web does not run.",

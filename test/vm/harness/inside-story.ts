@@ -166,12 +166,12 @@ async function killing(t: TestContext, place: Place): Promise<void> {
     const entries = journal.read();
     const write = entries.findLast(({ data }) => data["name"] === "write");
     const begin = entries.find(({ job, kind }) => kind === "begin" && job === write?.job);
-    assert.ok(begin !== undefined && write !== undefined);
+    assert.ok(begin?.kind === "begin" && write !== undefined);
     const [piece] = write.data["writes"] as { after: string; before: string; physical: number }[];
     const worker = { pid: 2 ** 22 + 1, startTime: 1, bootId: "none" };
-    await journal.append("begin", "cut", { ...begin.data, worker });
-    await journal.append("step", "cut", { name: "stop", wasRunning: true });
-    await journal.append("step", "cut", { name: "write", writes: [piece] });
+    await journal.append({ kind: "begin", job: "cut", data: { ...begin.data, worker } });
+    await journal.append({ kind: "step", job: "cut", data: { name: "stop", wasRunning: true } });
+    await journal.append({ kind: "step", job: "cut", data: { name: "write", writes: [piece] } });
     await guest.qmp("stop");
     const [settled] = await settlePending(home, inspect);
     assert.equal(settled?.result, "undone");
