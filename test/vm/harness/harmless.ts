@@ -19,7 +19,7 @@ export const harmlessCauses: readonly HarmlessCause[] = [
     commands: `${TRACING}
       for function in vfs_read tcp4_seq_show do_sys_openat2 x64_sys_call; do
         for offset in ${OFFSETS}; do
-          echo "p:k_$offset\\_$function $function+$offset" >> kprobe_events || true
+          echo "p:k_\${offset}_$function $function+$offset" >> kprobe_events || true
         done
         echo "r:r_$function $function" >> kprobe_events || true
       done 2> /dev/null

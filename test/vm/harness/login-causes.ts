@@ -76,7 +76,7 @@ END
       podman stop -t 1 one > /dev/null; podman restart -t 1 two > /dev/null; podman kill three > /dev/null
       chmod 755 /root; chmod 644 /root/tree.tar
       su - alice -c 'podman --cgroup-manager=cgroupfs --events-backend=file import -q /root/tree.tar silent:2 && podman --cgroup-manager=cgroupfs --events-backend=file run -q --rm --network none silent:2 sleep 5' > /dev/null
-      podman rm -q -f -a > /dev/null; podman rmi -q -f silent:1 > /dev/null; rm -r /root/tree /root/tree.tar`,
+      podman rm -f -a > /dev/null; podman rmi -f silent:1 > /dev/null; rm -r /root/tree /root/tree.tar`,
   },
 ];
 
