@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import { isOwnDevice } from "../linux/device-tables.ts";
 import { FdTables } from "../linux/fd-table.ts";
 import { InodePaths } from "../linux/inode-path.ts";
 import { Inodes } from "../linux/inode.ts";
@@ -15,6 +16,8 @@ import { userThreads } from "./user-facts.ts";
 /** include/uapi/linux/magic.h: ANON_INODE_FS, DEBUGFS, TRACEFS, whose files bring their tables with them. */
 const BRING_THEIR_OWN: ReadonlySet<number> = new Set([0x0904_1934, 0x6462_6720, 0x7472_6163]);
 const DEBUGFS = 0x6462_6720;
+/** PROC_SUPER_MAGIC. */
+const PROCFS = 0x9fa0;
 const S_IFMT = 0o170000;
 const S_IFCHR = 0o020000;
 
@@ -27,7 +30,7 @@ export const objectOperations: Check = {
   attack: ["T1014", "T1564.001"],
   shares: ["kernel data", "kernel rodata"],
   limits:
-    "Devices, debugfs and anonymous inodes may have tables of any listed module. A table that is exchanged for another one of the kernel's is not told.",
+    "Devices, except those of the kernel's own numbers, debugfs and anonymous inodes may have tables of any listed module. A table that is exchanged for another one of the kernel's is not told.",
   costly: true,
   run(context) {
     tellOwnerProblems(context);
@@ -80,6 +83,7 @@ class Uses {
   readonly #checker: OperationsChecker;
   readonly #known = new Map<GuestVirtual, Set<GuestVirtual>>();
   readonly #mode: (inode: GuestVirtual) => number;
+  readonly #device: (inode: GuestVirtual) => number;
   readonly #magic: (superBlock: GuestVirtual) => number;
   readonly #type: (superBlock: GuestVirtual) => GuestVirtual;
   readonly #singleStart: GuestVirtual;
@@ -98,6 +102,7 @@ class Uses {
     this.#context = context;
     this.#checker = new OperationsChecker(context);
     this.#mode = kernel.reader("inode", "i_mode");
+    this.#device = kernel.reader("inode", "i_rdev");
     this.#magic = kernel.reader("super_block", "s_magic");
     this.#type = kernel.reader("super_block", "s_type");
     this.#singleStart = kernel.symbol("single_start");
@@ -129,7 +134,7 @@ class Uses {
     const home = facts.get(codeOwners).moduleAt(table)?.module ?? 0;
     const isForeign = facts.get(foreignModules).has(home);
     const mayBeForeign = !isForeign || this.#mayBeOf(home, inode, superBlock);
-    const made = this.#made(struct, table, superBlock);
+    const made = this.#made(struct, table, inode, superBlock);
     const path = this.#path(inode, table, mayBeForeign && made === undefined);
     this.#checker.check({
       what: `The ${struct.replaceAll("_", " ")} of ${path}`,
@@ -143,20 +148,44 @@ class Uses {
   }
 
   /** single_open, and debugfs until 6.13, make a table for one open file. */
-  #made(struct: ObjectStruct, table: GuestVirtual, superBlock: GuestVirtual): Allowed | undefined {
+  #made(
+    struct: ObjectStruct,
+    table: GuestVirtual,
+    inode: GuestVirtual,
+    superBlock: GuestVirtual,
+  ): Allowed | undefined {
     const { kernel, facts } = this.#context;
-    if (facts.get(codeOwners).ownerOf(table) !== undefined) return undefined;
+    const owners = facts.get(codeOwners);
+    if (owners.ownerOf(table) !== undefined) return undefined;
+    const member = (name: string): GuestVirtual =>
+      kernel.space.pointer(table + kernel.offset(struct, name));
     if (struct === "seq_operations") {
-      const start = kernel.space.pointer(table + kernel.offset("seq_operations", "start"));
-      return start === this.#singleStart ? "listed" : undefined;
+      if (member("start") !== this.#singleStart) return undefined;
+      // Whose the lines are is who opens the file: a module from elsewhere only its own.
+      const home = owners.moduleAt(member("show"))?.module ?? 0;
+      const isForeign = facts.get(foreignModules).has(home);
+      return !isForeign || this.#opens(home, inode, superBlock) ? "listed" : "distribution";
     }
     if (struct !== "file_operations" || this.#magic(superBlock) !== DEBUGFS) return undefined;
-    const release = kernel.space.pointer(table + kernel.offset("file_operations", "release"));
-    return release === kernel.symbol("full_proxy_release") ? "kernel" : undefined;
+    return member("release") === kernel.symbol("full_proxy_release") ? "kernel" : undefined;
+  }
+
+  /** Whether a module has the file: the entry of /proc (fs/proc/internal.h), or by what it is. */
+  #opens(module: GuestVirtual, inode: GuestVirtual, superBlock: GuestVirtual): boolean {
+    if (this.#mayBeOf(module, inode, superBlock)) return true;
+    const { kernel, facts } = this.#context;
+    if (this.#magic(superBlock) !== PROCFS) return false;
+    const entry = kernel.space.pointer(
+      inode - kernel.offset("proc_inode", "vfs_inode") + kernel.offset("proc_inode", "pde"),
+    );
+    return ["proc_ops", "single_show"].some((member) => {
+      const at = kernel.readerOf("proc_dir_entry", member)?.(entry) ?? 0;
+      return facts.get(codeOwners).moduleAt(at)?.module === module;
+    });
   }
 
   #mayBeOf(module: GuestVirtual, inode: GuestVirtual, superBlock: GuestVirtual): boolean {
-    if ((this.#mode(inode) & S_IFMT) === S_IFCHR) return true;
+    if ((this.#mode(inode) & S_IFMT) === S_IFCHR) return !isOwnDevice(this.#device(inode));
     if (BRING_THEIR_OWN.has(this.#magic(superBlock))) return true;
     const owners = this.#context.facts.get(codeOwners);
     return owners.moduleAt(this.#type(superBlock))?.module === module;

@@ -5,9 +5,9 @@ import type { ProcPointer } from "../linux/proc-entry.ts";
 import { superBlockTables } from "../linux/super-block-operations.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
-import { checkFunction, foreignModules, tellOwnerProblems } from "./function-target.ts";
+import { checkFunction, tellOwnerProblems } from "./function-target.ts";
 import { checkNamedTables } from "./named-tables.ts";
-import { OperationsChecker } from "./operations.ts";
+import { OperationsChecker, strangerTo } from "./operations.ts";
 
 /** Entries of /proc whose tables are known by name: those that tools list processes' traces from. */
 const KNOWN: ReadonlyMap<string, string> = new Map([
@@ -38,7 +38,7 @@ const ENTRY_NAMES = [
 export const operationsTables: Check = {
   id: "operations-tables",
   proves:
-    "Entries of /proc, mounted file systems and the kernel's own named tables of functions lead to code of the kernel, or of the module that the table belongs to.",
+    "Entries of /proc, mounted file systems and the kernel's own named tables of functions lead to code of the kernel, or of the module that the table belongs to, and no foreign module's table stands in for another's.",
   reads:
     "proc_root and each namespace's /proc/net; super_blocks with root folders; tables named *_ops, *_operations, *_fops",
   attack: ["T1014", "T1564.001"],
@@ -55,10 +55,13 @@ export const operationsTables: Check = {
       pointers++;
       checkProc(context, checker, pointer);
     }
-    for (const { fileSystem, struct, slot, table } of superBlockTables(kernel, budget, problem)) {
+    for (const { type, ...each } of superBlockTables(kernel, budget, problem)) {
       pointers++;
+      const { fileSystem, struct, table } = each;
+      const home = context.facts.get(codeOwners).moduleAt(type)?.module ?? 0;
+      const stranger = strangerTo(context, table, home);
       const what = `The ${struct.replace("_", " ")} of ${fileSystem}`;
-      checker.check({ what, struct, table, slot, subject: { fileSystem, struct } });
+      checker.check({ what, ...each, subject: { fileSystem, struct }, stranger });
     }
     context.cover(pointers);
   },
@@ -104,7 +107,7 @@ function checkProc(context: CheckContext, checker: OperationsChecker, pointer: P
     slot,
     subject,
     ...(expected === undefined ? {} : { expected }),
-    stranger: isKernels && isForeign(context, value),
+    stranger: isKernels && strangerTo(context, value, 0),
   });
 }
 
@@ -114,9 +117,4 @@ function isKernelEntry({ kernel }: CheckContext, path: string): boolean {
   const name = /^\/proc\/(?:net\/)?([\w-]+)$/.exec(path)?.[1]?.replaceAll("-", "_");
   if (name === undefined) return false;
   return ENTRY_NAMES.some((form) => !Number.isNaN(kernel.symbol(form.replace("NAME", name))));
-}
-
-function isForeign({ facts }: CheckContext, table: GuestVirtual): boolean {
-  const home = facts.get(codeOwners).moduleAt(table)?.module ?? 0;
-  return facts.get(foreignModules).has(home);
 }

@@ -24,6 +24,19 @@ export type OperationsTable = {
 };
 
 /**
+ * Whether a table is a foreign module's, and what leads to it belongs to `module`, which is not:
+ * drivers from elsewhere may have several modules.
+ */
+export function strangerTo(
+  { facts }: CheckContext,
+  table: GuestVirtual,
+  module: GuestVirtual,
+): boolean {
+  const foreign = facts.get(foreignModules);
+  return foreign.has(facts.get(codeOwners).moduleAt(table)?.module ?? 0) && !foreign.has(module);
+}
+
+/**
  * Looks at tables of functions, each once: it lies in the image or in a module, and its functions
  * are of whoever has the table.
  */

@@ -5,6 +5,7 @@ import type { Check } from "./check.ts";
 import { controlRegisters } from "./control-registers.ts";
 import { coveredProcesses } from "./covered-processes.ts";
 import { cryptoMiner } from "./crypto-miner.ts";
+import { deviceOperations } from "./device-operations.ts";
 import { disguisedProcess } from "./disguised-process.ts";
 import { forgedCredentials } from "./forged-credentials.ts";
 import { ftrace } from "./ftrace.ts";
@@ -120,6 +121,7 @@ export const checks: readonly Check[] = [
   ttyOperations,
   operationsTables,
   objectOperations,
+  deviceOperations,
   bpf,
   socketFilters,
   socketFunctions,

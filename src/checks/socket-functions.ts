@@ -9,16 +9,20 @@ import { sockets } from "./user-facts.ts";
 /** Families of the kernel's own: no foreign module has sockets of these. */
 const KERNELS: ReadonlySet<string> = new Set(["inet", "inet6", "unix", "packet", "netlink"]);
 
+/** A table that BPF programs were put into. */
+const MADE = { made: "distribution" } as const;
+
 /** Each socket's packets and calls go through the kernel, or modules of the distribution. */
 export const socketFunctions: Check = {
   id: "socket-functions",
   proves:
     "The tables of functions of each socket, and what is called when its data arrive, its state changes or it is destroyed, are the kernel's or a distribution module's.",
-  reads: "struct sock and struct socket of every socket; inet_connection_sock and udp_sock",
+  reads:
+    "struct sock and struct socket of every socket; inet_connection_sock, udp_sock and netlink_sock",
   attack: ["T1014", "T1205"],
   shares: ["kernel data", "kernel rodata"],
   limits:
-    "Who handles packets by protocol is for registered-callbacks. Congestion control and upper layer protocols of a connection are not followed.",
+    "Who handles packets by protocol is for registered-callbacks. A foreign module's congestion control is not told.",
   run(context) {
     tellOwnerProblems(context);
     const { rows, problems } = context.facts.get(sockets);
@@ -44,14 +48,15 @@ function checkSocket(
   const { facts, kernel } = context;
   const owners = facts.get(codeOwners);
   const pids = [...new Set(holders.map(({ pid }) => pid))].toSorted((a, b) => a - b);
-  for (const { name, slot, value, table } of functions.of(sock, socket)) {
+  for (const { name, slot, value, table, brought } of functions.of(sock, socket)) {
     const whose = `a socket (${family} ${protocol} ${local} ${remote}) of ${pids.join(", ") || "nobody"}`;
     const subject = { socket: kernel.format(sock), member: name };
     if (table !== undefined) {
       const what = `The ${name} of ${whose}`;
       const home = owners.moduleAt(value)?.module ?? 0;
-      const stranger = KERNELS.has(family) && facts.get(foreignModules).has(home);
-      checker.check({ what, struct: table, table: value, slot, subject, stranger });
+      const stranger = !brought && KERNELS.has(family) && facts.get(foreignModules).has(home);
+      const made = brought && owners.ownerOf(value) === undefined ? MADE : {};
+      checker.check({ what, struct: table, table: value, slot, subject, stranger, ...made });
       continue;
     }
     if (leadsWell(context, value, { allowed: "distribution" })) continue;

@@ -28,6 +28,8 @@ export type Registry = {
   readonly through?: readonly [member: string, struct: string];
   /** Members that are only called while booting, and may lead to memory that was given back. */
   readonly boot?: readonly string[];
+  /** Of a table: entries of what the kernel and the distribution themselves handle. */
+  readonly claimed?: readonly number[];
   /** Only modules of the distribution may be called here; any that is listed unless told. */
   readonly strict?: boolean;
 };
@@ -46,15 +48,26 @@ export const registries: readonly Registry[] = [
   { symbol: "sysrq_key_table", struct: "sysrq_key_op", shape: TABLE, strict: true },
   // drivers/input/input.c: who hears of every key.
   { symbol: "input_handler_list", struct: "input_handler", shape: list("node"), strict: true },
-  // net/ipv4/protocol.c, net/ipv6/protocol.c: who gets packets of which protocol.
-  { symbol: "inet_protos", struct: "net_protocol", shape: TABLE },
-  { symbol: "inet6_protos", struct: "inet6_protocol", shape: TABLE },
-  { symbol: "inet_offloads", struct: "net_offload", shape: TABLE },
-  { symbol: "inet6_offloads", struct: "net_offload", shape: TABLE },
-  // net/socket.c, net/core/sock.c, net/core/sock_diag.c.
-  { symbol: "net_families", struct: "net_proto_family", shape: TABLE },
+  // net/ipv4/protocol.c, net/ipv6/protocol.c: who gets packets of which protocol. ICMP, IGMP, TCP,
+  // UDP and the headers that IPv6 itself knows are the kernel's.
+  { symbol: "inet_protos", struct: "net_protocol", shape: TABLE, claimed: [1, 2, 6, 17] },
+  {
+    symbol: "inet6_protos",
+    struct: "inet6_protocol",
+    shape: TABLE,
+    claimed: [6, 17, 43, 44, 58, 60],
+  },
+  { symbol: "inet_offloads", struct: "net_offload", shape: TABLE, claimed: [6, 17] },
+  { symbol: "inet6_offloads", struct: "net_offload", shape: TABLE, claimed: [6, 17] },
+  // net/socket.c, net/core/sock.c, net/core/sock_diag.c: local, IP, netlink and packet sockets.
+  { symbol: "net_families", struct: "net_proto_family", shape: TABLE, claimed: [1, 2, 10, 16, 17] },
   { symbol: "proto_list", struct: "proto", shape: list("node") },
-  { symbol: "sock_diag_handlers", struct: "sock_diag_handler", shape: TABLE },
+  {
+    symbol: "sock_diag_handlers",
+    struct: "sock_diag_handler",
+    shape: TABLE,
+    claimed: [1, 2, 10, 16, 17],
+  },
   { symbol: "tcp_cong_list", struct: "tcp_congestion_ops", shape: list("list") },
   { symbol: "pernet_list", struct: "pernet_operations", shape: list("list") },
   { symbol: "link_ops", struct: "rtnl_link_ops", shape: list("list") },
@@ -143,6 +156,30 @@ export function* registered(
     }
   }
   return undefined;
+}
+
+/** A struct that a table of `registries` holds for what the kernel and the distribution handle. */
+export type ClaimedEntry = {
+  /** `entry 6 of inet_protos`. */
+  readonly what: string;
+  readonly struct: string;
+  readonly slot: GuestVirtual;
+  readonly table: GuestVirtual;
+};
+
+/** Entries that nobody else has a reason to take over; those that are empty are left out. */
+export function* claimedEntries(kernel: Kernel): Generator<ClaimedEntry> {
+  for (const { symbol, struct, claimed = [] } of registries) {
+    const place = kernel.symbol(symbol);
+    if (place !== place) continue;
+    const length = tableLength(kernel, place);
+    for (const index of claimed) {
+      if (index >= length) continue;
+      const slot = place + index * 8;
+      const table = kernel.space.pointer(slot);
+      if (table !== 0) yield { what: `entry ${index} of ${symbol}`, struct, slot, table };
+    }
+  }
 }
 
 /** A list that changed its kind is in `registries` twice: this kernel has one of them. */

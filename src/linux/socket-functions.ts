@@ -1,6 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
-import { AF_INET, AF_INET6 } from "./socket-names.ts";
+import { AF_INET, AF_INET6, AF_NETLINK } from "./socket-names.ts";
 
 /** Through which a socket's packets and calls go: a table of functions, or a function. */
 export type SocketPointer = {
@@ -9,12 +9,15 @@ export type SocketPointer = {
   readonly value: GuestVirtual;
   /** The struct of the table; undefined for a function. */
   readonly table: string | undefined;
+  /** Modules and BPF programs bring such tables, wherever they lie. */
+  readonly brought: boolean;
 };
 
 type Member = {
   readonly struct: string;
   readonly path: string;
   readonly table?: string;
+  readonly brought?: boolean;
 };
 
 const SOCK_STREAM = 1;
@@ -42,6 +45,14 @@ const TCP: readonly Member[] = [
     path: "icsk_af_ops",
     table: "inet_connection_sock_af_ops",
   },
+  // Congestion control, of BPF too (struct_ops), and protocols on top of TCP.
+  {
+    struct: "inet_connection_sock",
+    path: "icsk_ca_ops",
+    table: "tcp_congestion_ops",
+    brought: true,
+  },
+  { struct: "inet_connection_sock", path: "icsk_ulp_ops", table: "tcp_ulp_ops", brought: true },
 ];
 const UDP: readonly Member[] = [
   { struct: "udp_sock", path: "encap_rcv" },
@@ -49,10 +60,19 @@ const UDP: readonly Member[] = [
   { struct: "udp_sock", path: "encap_destroy" },
 ];
 
+/** Of netlink's sockets in the kernel: what gets each request (net/netlink/af_netlink.h). */
+const NETLINK: readonly Member[] = [
+  { struct: "netlink_sock", path: "netlink_rcv" },
+  { struct: "netlink_sock", path: "netlink_bind" },
+  { struct: "netlink_sock", path: "netlink_unbind" },
+];
+/** NETLINK_SMC: numbers above it are for whoever comes from elsewhere (uapi/linux/netlink.h). */
+const LAST_OWN_NETLINK = 22;
+
 /** Reads the functions and tables of single sockets. */
 export class SocketFunctions {
   readonly #kernel: Kernel;
-  readonly #members: Readonly<Record<"sock" | "tcp" | "udp", readonly Located[]>>;
+  readonly #members: Readonly<Record<"sock" | "tcp" | "udp" | "netlink", readonly Located[]>>;
   readonly #operations: number;
   readonly #family: (sock: GuestVirtual) => number;
   readonly #type: (sock: GuestVirtual) => number;
@@ -64,6 +84,7 @@ export class SocketFunctions {
       sock: located(kernel, SOCK),
       tcp: located(kernel, TCP),
       udp: located(kernel, UDP),
+      netlink: located(kernel, NETLINK),
     };
     this.#operations = kernel.offset("socket", "ops");
     this.#family = kernel.reader("sock_common", "skc_family");
@@ -73,7 +94,7 @@ export class SocketFunctions {
 
   /** Of a full sock, and of its `struct socket` where it has one. Pointers that are NULL are left out. */
   *of(sock: GuestVirtual, socket: GuestVirtual): Generator<SocketPointer> {
-    const { sock: common, tcp, udp } = this.#members;
+    const { sock: common, tcp, udp, netlink } = this.#members;
     yield* this.#pointers(sock, common);
     const family = this.#family(sock);
     if (family === AF_INET || family === AF_INET6) {
@@ -82,15 +103,19 @@ export class SocketFunctions {
       if (type === SOCK_STREAM && protocol === IPPROTO_TCP) yield* this.#pointers(sock, tcp);
       if (type === SOCK_DGRAM && protocol === IPPROTO_UDP) yield* this.#pointers(sock, udp);
     }
+    if (family === AF_NETLINK && this.#protocol(sock) <= LAST_OWN_NETLINK) {
+      yield* this.#pointers(sock, netlink);
+    }
     if (!(socket < 0)) return;
-    yield* this.#pointers(socket, [{ name: "ops", offset: this.#operations, table: "proto_ops" }]);
+    const ops = { name: "ops", offset: this.#operations, table: "proto_ops", brought: false };
+    yield* this.#pointers(socket, [ops]);
   }
 
   *#pointers(object: GuestVirtual, members: readonly Located[]): Generator<SocketPointer> {
-    for (const { name, offset, table } of members) {
+    for (const { offset, ...member } of members) {
       const slot = object + offset;
       const value = this.#kernel.space.pointer(slot);
-      if (value !== 0) yield { name, slot, value, table };
+      if (value !== 0) yield { ...member, slot, value };
     }
   }
 }
@@ -99,14 +124,15 @@ type Located = {
   readonly name: string;
   readonly offset: number;
   readonly table: string | undefined;
+  readonly brought: boolean;
 };
 
 /** Members that this kernel does not have are left out. */
 function located({ types }: Kernel, members: readonly Member[]): Located[] {
-  return members.flatMap(({ struct, path, table }) => {
+  return members.flatMap(({ struct, path, table, brought = false }) => {
     const found = types.member(struct, path);
     return found === undefined
       ? []
-      : [{ name: path.replace("skc_", "sk_"), offset: found.offset, table }];
+      : [{ name: path.replace("skc_", "sk_"), offset: found.offset, table, brought }];
   });
 }

@@ -7,6 +7,8 @@ import { listSnapshot } from "./list-snapshot.ts";
 export type SuperBlockTable = {
   /** As `mount` shows it: `ext4 vda1`. */
   readonly fileSystem: string;
+  /** Where its `file_system_type` lies: in the image, or in the module that brought it. */
+  readonly type: GuestVirtual;
   readonly struct: string;
   readonly slot: GuestVirtual;
   readonly table: GuestVirtual;
@@ -26,11 +28,13 @@ export function* superBlockTables(
   const link = kernel.offset("super_block", "s_list");
   const root = kernel.reader("super_block", "s_root");
   const inodeOf = kernel.reader("dentry", "d_inode");
+  const typeOf = kernel.reader("super_block", "s_type");
   for (const block of listSnapshot(kernel, head, link, budget, problem)) {
-    const fileSystem = nameOf(kernel, block);
+    const type = typeOf(block);
+    const fileSystem = nameOf(kernel, block, type);
     const table = (object: GuestVirtual, holder: string, member: string, struct: string) => {
       const slot = object + kernel.offset(holder, member);
-      return { fileSystem, struct, slot, table: kernel.space.pointer(slot) };
+      return { fileSystem, type, struct, slot, table: kernel.space.pointer(slot) };
     };
     yield table(block, "super_block", "s_op", "super_operations");
     const folder = root(block);
@@ -44,8 +48,7 @@ export function* superBlockTables(
   }
 }
 
-function nameOf(kernel: Kernel, block: GuestVirtual): string {
-  const type = kernel.reader("super_block", "s_type")(block);
+function nameOf(kernel: Kernel, block: GuestVirtual, type: GuestVirtual): string {
   const name = kernel.space.string(kernel.reader("file_system_type", "name")(type), MAX_NAME);
   const id = kernel.space.string(kernel.reader("super_block", "s_id")(block), MAX_NAME);
   return `${name ?? "?"} ${id ?? ""}`.trim();

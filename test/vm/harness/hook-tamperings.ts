@@ -8,6 +8,7 @@ import { deviceTamperings } from "./device-tamperings.ts";
 import { interruptTamperings } from "./interrupt-tamperings.ts";
 import { listTamperings } from "./list-tamperings.ts";
 import { probeTamperings } from "./probe-tamperings.ts";
+import { strangerTamperings } from "./stranger-tamperings.ts";
 import { tableTamperings } from "./table-tamperings.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
@@ -53,6 +54,7 @@ export function hookTamperings({ kernel }: Attached, editor: RamEditor): HookTam
     ...probeTamperings(place),
     ...tableTamperings(place),
     ...deviceTamperings(place),
+    ...strangerTamperings(place),
   ];
 }
 
