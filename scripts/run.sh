@@ -155,6 +155,10 @@ case $task in
     only_options "$@" || run_tests "$@"
     run_tests "$@" 'test/slow/**/*.test.ts'
     ;;
-  bench) exec "$pinned" --conditions=kvmsec-source --disable-warning=ExperimentalWarning test/bench/main.ts "$@" ;;
+  bench)
+    # As the command itself is run.
+    flags=$("$pinned" -e 'import("./bin/node-options.js").then(({ nodeFlags }) => console.log(nodeFlags.join(" ")))')
+    exec "$pinned" $flags test/bench/main.ts "$@"
+    ;;
   *) fail "unknown task $task: start, test, test:unit, test:slow or bench" ;;
 esac
