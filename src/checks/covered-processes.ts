@@ -13,7 +13,7 @@ const MAX_DEPTH = 64;
 export const coveredProcesses: Check = {
   id: "covered-processes",
   proves:
-    "In no mount namespace is anything mounted upon /proc/PID, which hides a process from ps and top.",
+    "In no mount namespace is anything mounted upon /proc/PID, which hides a process from ps and top, and nothing but a procfs upon /proc or upon the kernel's lists where the first process is.",
   reads: "mounts of every mount namespace; the dentries that they lie upon",
   attack: ["T1564.001", "T1564"],
   limits:
@@ -30,10 +30,17 @@ export const coveredProcesses: Check = {
       for (const mount of mounts) {
         const path = places.coveredBy(mount);
         if (path === undefined) continue;
+        const [, , pid] = /^\/proc\/((\d+)(\/|$))/.exec(path) ?? [];
+        // Containers are shown other lists than the machine's; the first process's are the machine's.
+        const isList = member === 1 && isCoveredList(path, places.filesystem(mount));
+        if (pid === undefined && !isList) continue;
         context.report({
           severity: "high",
           confidence: "high",
-          title: `Process ${path.split("/")[2]} is hidden from ps: something is mounted upon ${path}.`,
+          title:
+            pid === undefined
+              ? `What the kernel lists is hidden: something is mounted upon ${path}.`
+              : `Process ${pid} is hidden from ps: something is mounted upon ${path}.`,
           subject: { path, namespace: inum },
           evidence: {
             mount: kernel.format(mount),
@@ -45,6 +52,15 @@ export const coveredProcesses: Check = {
     }
   },
 };
+
+/** What tools ask for modules, symbols, keys and the log; or all of /proc under something else. */
+const LISTS = /^\/proc\/(modules|kallsyms|kcore|kmsg|keys|iomem|vmallocinfo|net)$/;
+
+function isCoveredList(path: string, filesystem: string | undefined): boolean {
+  return (
+    LISTS.test(path) || (path === "/proc" && filesystem !== undefined && filesystem !== "proc")
+  );
+}
 
 class ProcPlaces {
   readonly #kernel: Kernel;
@@ -67,7 +83,7 @@ class ProcPlaces {
     this.#typeName = kernel.reader("file_system_type", "name");
   }
 
-  /** The path below /proc that a mount covers, if that is of a process. */
+  /** The path in /proc that a mount covers; undefined where it lies upon something else. */
   coveredBy(mount: GuestVirtual): string | undefined {
     let at = this.#mountpoint(mount);
     if (this.#typeOf(this.#super(at)) !== "proc") return undefined;
@@ -76,8 +92,7 @@ class ProcPlaces {
       names.push(this.#paths.name(at) ?? "?");
       at = this.#parent(at);
     }
-    const [first, ...rest] = names.toReversed();
-    return /^\d+$/.test(first ?? "") ? ["/proc", first, ...rest].join("/") : undefined;
+    return ["/proc", ...names.toReversed()].join("/");
   }
 
   /** Of what is mounted. */

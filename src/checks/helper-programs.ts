@@ -2,7 +2,7 @@ import { binfmtEntries } from "../linux/binfmt-misc.ts";
 import { releaseAgents } from "../linux/release-agent.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
-import { isVolatilePath } from "./paths.ts";
+import { isVolatilePath, plainPath } from "./paths.ts";
 
 /** Strings that name a program which the kernel starts as root. */
 const SETTINGS: readonly { readonly symbol: string; readonly what: string }[] = [
@@ -18,7 +18,7 @@ const MAX_LENGTH = 256;
 export const helperPrograms: Check = {
   id: "helper-programs",
   proves:
-    "The programs that the kernel starts by itself (modprobe_path, core_pattern, uevent_helper, poweroff_cmd, release agents of cgroups, interpreters of binfmt_misc) are absolute paths outside the folders where anybody may write.",
+    "The programs that the kernel starts by itself (modprobe_path, core_pattern, uevent_helper, poweroff_cmd, release agents of cgroups, interpreters of binfmt_misc) are absolute paths outside the folders where anybody may write, and no shell or interpreter is given commands or files from there.",
   reads:
     "modprobe_path, core_pattern, uevent_helper, poweroff_cmd, reboot_cmd; cgroup_root.release_agent_path; entries of binfmt_misc",
   attack: ["T1546", "T1548"],
@@ -38,8 +38,8 @@ function checkSetting(context: CheckContext, symbol: string, what: string): void
   const value = kernel.space.string(address, MAX_LENGTH);
   if (value === undefined) return context.unseen(`${symbol} cannot be read`);
   context.cover(1);
-  const program = programOf(symbol, value);
-  if (program === undefined || !isSuspicious(program)) return;
+  const program = suspectOf(symbol, value);
+  if (program === undefined) return;
   context.report({
     severity: "critical",
     confidence: "high",
@@ -83,13 +83,29 @@ function checkFormats(context: CheckContext): void {
   return undefined;
 }
 
-/** A core_pattern names a program only behind `|`; an empty setting starts nothing. */
-function programOf(symbol: string, value: string): string | undefined {
+/** Programs that do what their arguments say; their names may have a version. */
+const INTERPRETER =
+  /^(sh|bash|dash|ash|ksh|zsh|busybox|env|setsid|nohup|perl|python|ruby|php|lua|node|awk|socat|ncat|nc)[\d.]*$/;
+/** What `-c` and `-e` are followed by is a program itself. */
+const COMMAND = /^-\w*[ce]$/;
+
+/**
+ * What of a setting should not be started, if anything. A core_pattern names a program only behind
+ * `|`; an empty setting starts nothing. All but modprobe_path may have arguments.
+ */
+function suspectOf(symbol: string, value: string): string | undefined {
   const text = symbol === "core_pattern" ? /^\|\s*(.*)$/s.exec(value)?.[1] : value;
-  const program = text?.trim().split(/\s/, 1)[0];
-  return program === "" ? undefined : program;
+  const [program = "", ...words] = text?.trim().split(/\s+/) ?? [];
+  if (program === "") return undefined;
+  if (isSuspicious(program)) return program;
+  if (!INTERPRETER.test(program.slice(program.lastIndexOf("/") + 1))) return undefined;
+  const isOdd = words.some((word) => COMMAND.test(word) || isVolatilePath(plainPath(word)));
+  return isOdd ? [program, ...words].join(" ") : undefined;
 }
 
+/** Below /proc lies whatever some process has; a path with dots in it goes round about. */
 function isSuspicious(program: string): boolean {
-  return !program.startsWith("/") || isVolatilePath(program) || /\/\.\.?(\/|$)/.test(program);
+  const plain = plainPath(program);
+  const isOdd = !program.startsWith("/") || /^\/(proc|sys)\//.test(plain);
+  return isOdd || isVolatilePath(plain) || /\/\.\.?(\/|$)/.test(program);
 }

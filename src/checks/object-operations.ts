@@ -6,10 +6,12 @@ import { Inodes } from "../linux/inode.ts";
 import { ObjectTables } from "../linux/object-tables.ts";
 import type { ObjectStruct, TableVisitor } from "../linux/object-tables.ts";
 import { Tasks } from "../linux/task.ts";
+import { VmaLists } from "../linux/vma-list.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import { foreignModules, tellOwnerProblems } from "./function-target.ts";
 import type { Allowed } from "./function-target.ts";
+import { executableMemory } from "./memory-facts.ts";
 import { OperationsChecker } from "./operations.ts";
 import { userThreads } from "./user-facts.ts";
 
@@ -25,8 +27,9 @@ const S_IFCHR = 0o020000;
 export const objectOperations: Check = {
   id: "object-operations",
   proves:
-    "Each open file, and each inode and name in memory, leads to tables of functions of the kernel, of a module of the distribution, or of the module that has its file system.",
-  reads: "open files of every process; s_inodes of every super block, with their dentries",
+    "Each open file, each inode and name in memory, and each mapping of a process leads to tables of functions of the kernel, of a module of the distribution, or of the module that has its file system.",
+  reads:
+    "open files of every process; s_inodes of every super block, with their dentries; vm_ops of every mapping",
   attack: ["T1014", "T1564.001"],
   shares: ["kernel data", "kernel rodata"],
   limits:
@@ -38,6 +41,7 @@ export const objectOperations: Check = {
     const tables = new ObjectTables(context.kernel);
     visitFiles(context, tables, uses.visit);
     visitInodes(context, tables, uses.visit);
+    visitMappings(context, uses.visit);
     context.cover(uses.pointers);
   },
 };
@@ -74,6 +78,28 @@ function visitInodes(context: CheckContext, tables: ObjectTables, visit: TableVi
   if (budget.exhausted) context.unseen("there are more inodes than are looked at");
 }
 
+/** What is called when a process touches a page of a mapping (include/linux/mm.h). */
+function visitMappings(context: CheckContext, visit: TableVisitor): void {
+  const { kernel, facts } = context;
+  const lists = new VmaLists(kernel);
+  const file = kernel.reader("vm_area_struct", "vm_file");
+  const inodeOf = kernel.reader("file", "f_inode");
+  const blockOf = kernel.reader("inode", "i_sb");
+  const operations = kernel.offset("vm_area_struct", "vm_ops");
+  const budget = kernel.budget();
+  for (const { mm } of facts.get(executableMemory).rows) {
+    for (const vma of lists.areas(mm, budget)) {
+      const table = kernel.space.pointer(vma + operations);
+      const of = file(vma);
+      const inode = of < 0 ? inodeOf(of) : 0;
+      const block = inode < 0 ? blockOf(inode) : 0;
+      // One that was given back while it was read is another's by now.
+      if (!lists.belongs(vma, mm)) continue;
+      visit("vm_operations_struct", table, vma + operations, inode, block);
+    }
+  }
+}
+
 type Pair = { readonly table: GuestVirtual; readonly superBlock: GuestVirtual };
 const NO_PAIR: Pair = { table: 0, superBlock: 0 };
 
@@ -93,6 +119,7 @@ class Uses {
     address_space_operations: NO_PAIR,
     dentry_operations: NO_PAIR,
     seq_operations: NO_PAIR,
+    vm_operations_struct: NO_PAIR,
   };
   #paths: InodePaths | undefined;
   pointers = 0;
@@ -194,6 +221,7 @@ class Uses {
   /** Paths cost something: they are looked for where there will be a finding. */
   #path(inode: GuestVirtual, table: GuestVirtual, isUsual: boolean): string {
     const { kernel, facts } = this.#context;
+    if (!(inode < 0)) return "memory without a file";
     const owner = facts.get(codeOwners).ownerOf(table);
     const isPlace = owner !== undefined && owner.part !== "text" && owner.kind !== "freed";
     if (isPlace && isUsual) return `inode ${kernel.format(inode)}`;

@@ -7,7 +7,7 @@ import type { Check, CheckContext } from "./check.ts";
 import { explainingRuntime } from "./code-runtimes.ts";
 import { executableMemory, mappedFiles } from "./memory-facts.ts";
 import type { ProcessMemory } from "./memory-facts.ts";
-import { withoutDeleted } from "./paths.ts";
+import { plainPath, withoutDeleted } from "./paths.ts";
 
 /** Variables by which the dynamic loader takes libraries that a program does not ask for (ld.so(8)). */
 const VARIABLES = /^(LD_PRELOAD|LD_AUDIT|LD_LIBRARY_PATH)=(.+)$/s;
@@ -92,7 +92,8 @@ function checkMappings(context: CheckContext, { process, areas }: ProcessMemory)
 }
 
 function isOddPlace(path: string): boolean {
-  return TEMPORARY.test(path) || HIDDEN.test(path);
+  const plain = plainPath(path);
+  return TEMPORARY.test(plain) || HIDDEN.test(plain);
 }
 
 /** The loader asks for this file at each start of a program, so that its name is always known. */

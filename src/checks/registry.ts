@@ -51,6 +51,7 @@ import { stoppedGuard } from "./stopped-guard.ts";
 import { syscallDispatch } from "./syscall-dispatch.ts";
 import { syscallTable } from "./syscall-table.ts";
 import { taintAndLockdown } from "./taint-and-lockdown.ts";
+import { taskFunctions } from "./task-functions.ts";
 import { taskFlags } from "./task-flags.ts";
 import { textForms } from "./text-forms.ts";
 import { timers } from "./timers.ts";
@@ -93,6 +94,7 @@ export const checks: readonly Check[] = [
   timers,
   workQueues,
   kernelThreadFunctions,
+  taskFunctions,
   hiddenProcess,
   hiddenThread,
   unlistedProcess,

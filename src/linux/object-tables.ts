@@ -13,7 +13,8 @@ export type ObjectStruct =
   | "inode_operations"
   | "address_space_operations"
   | "dentry_operations"
-  | "seq_operations";
+  | "seq_operations"
+  | "vm_operations_struct";
 
 /**
  * Told of each pointer to a table: where it leads, where it lies, the inode that it is about and that

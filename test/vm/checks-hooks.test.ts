@@ -22,6 +22,7 @@ import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { populate } from "./harness/populate.ts";
 import type { Population } from "./harness/populate.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
+import { otherTerminal } from "./harness/stranger-tamperings.ts";
 import { socketRows } from "./net-views/sockets.ts";
 
 const guests = [
@@ -164,6 +165,8 @@ for (const { release, flavour, cpu } of guests) {
   test(`code that the kernel is led to is found: ${release}/${flavour}`, async (t) => {
     const kernel = await debianKernel({ release, flavour });
     await using guest = await bootTiny({ kernel, cpu, cpus: 2, ram: "file", ...MODULES });
+    // A file of a single line and a device, open while they are tampered with.
+    await guest.run("(sleep 99999 < /proc/uptime > /dev/null 2>&1 &)");
     using attached = await attach(`pid:${guest.pid}`);
     using editor = new RamEditor(guest, attached.kernel);
     const tamperings = hookTamperings(attached, editor);
@@ -196,6 +199,15 @@ for (const { release, flavour, cpu } of guests) {
       await guest.qmp("cont");
       assert.equal(told[0].reason, "the names of an inode run in a circle");
       assertClean(only(attached, "object-operations"));
+    });
+    await t.test("tty-operations: one end of a pseudo terminal", async () => {
+      await populate(guest, ["odd-tasks"]);
+      assertClean(only(attached, "tty-operations"));
+      const undo = otherTerminal(attached.kernel, editor);
+      const says = /operations of terminal ptm0 are not the kernel's own: con_ops/;
+      assertFound(attached, only(attached, "tty-operations"), "tty-operations", says);
+      undo();
+      assertClean(only(attached, "tty-operations"));
     });
     await t.test("modules, bridges and file systems in ordinary use are no finding", async () => {
       await guest.run(MODULE_TRAFFIC);

@@ -98,15 +98,15 @@ const plants: readonly Plant[] = [
       editor.write(attached.kernel.requireSymbol("modprobe_path"), Buffer.from("/tmp/x\0")),
   },
   {
-    title: "core dumps sent to a program in /dev/shm",
+    title: "modprobe_path in /tmp, said in a roundabout way",
     check: "helper-programs",
-    says: /core_pattern.*\/dev\/shm\/c/,
-    plant: async ({ guest }) => {
-      const before = (await guest.run("cat /proc/sys/kernel/core_pattern")).trim();
-      await guest.run("echo '|/dev/shm/c %p' > /proc/sys/kernel/core_pattern");
-      return () => guest.run(`echo '${before}' > /proc/sys/kernel/core_pattern`);
-    },
+    says: /modprobe_path.*\/\/tmp\/x/,
+    plant: async ({ attached, editor }) =>
+      editor.write(attached.kernel.requireSymbol("modprobe_path"), Buffer.from("//tmp/x\0")),
   },
+  coreDumps("to a program in /dev/shm", "|/dev/shm/c %p", /core_pattern.*\/dev\/shm\/c/),
+  coreDumps("to a shell with a script in /dev/shm", "|/bin/sh /dev/shm/c %p", /\/dev\/shm\/c/),
+  coreDumps("to commands of a shell", "|/bin/sh -c id", /core_pattern.*\/bin\/sh -c id/),
   {
     title: "a cgroup hierarchy whose release agent lies in /tmp",
     check: "helper-programs",
@@ -181,6 +181,34 @@ const plants: readonly Plant[] = [
   },
 ];
 
+/** What distributions set, and what administrators do. */
+const ORDINARY_DUMPS = [
+  "core",
+  "/tmp/core.%p",
+  "|/bin/false",
+  "|/usr/lib/systemd/systemd-coredump %P %u %g %s %t 9223372036854775808 %h",
+  "|/usr/share/apport/apport -p%p -s%s -c%c -d%d -P%P -u%u -g%g -F%F -- %E",
+  "|/usr/bin/python3 /usr/local/lib/dump.py %p",
+  "|/usr/bin/tee /tmp/core.%p",
+];
+
+function coreDumps(where: string, pattern: string, says: RegExp): Plant {
+  return {
+    title: `core dumps sent ${where}`,
+    check: "helper-programs",
+    says,
+    plant: async ({ guest }) => {
+      const before = (await guest.run("cat /proc/sys/kernel/core_pattern")).trim();
+      await setCorePattern(guest, pattern);
+      return () => setCorePattern(guest, before);
+    },
+  };
+}
+
+function setCorePattern(guest: Guest, pattern: string): Promise<string> {
+  return guest.run(`echo '${pattern}' > /proc/sys/kernel/core_pattern`);
+}
+
 for (const { release, flavour, cpu } of guests) {
   test(`hidden and disguised processes are found: ${release}/${flavour}`, async (t) => {
     const kernel = await debianKernel({ release, flavour });
@@ -198,6 +226,14 @@ for (const { release, flavour, cpu } of guests) {
     await guest.run("modprobe dummy");
     await t.test("nothing is found before", () => assertClean(look()));
     await guest.run("modprobe -r dummy");
+    await t.test("where core dumps ordinarily go is no finding", async () => {
+      const before = (await guest.run("cat /proc/sys/kernel/core_pattern")).trim();
+      for (const pattern of ORDINARY_DUMPS) {
+        await setCorePattern(guest, pattern);
+        assert.deepEqual(look().findings, [], pattern);
+      }
+      await setCorePattern(guest, before);
+    });
     for (const plant of plants) {
       await t.test(plant.title, async (inner) => {
         const undo = await plant.plant({ guest, attached, editor });

@@ -34,6 +34,11 @@ export const disguisePlants: readonly ProcessPlant[] = [
     },
   },
   scenario("foreign_letter", "disguised-process", /looks like \\"sshd\\"/),
+  scenario(
+    "nameless_program",
+    "vanished-program",
+    /"high".*was deleted \(\/usr\/#\d+ \(deleted\)\)/,
+  ),
   scenario("padded_name", "disguised-process", /name \\"cron \\" looks like \\"cron\\"/),
   {
     title: "a program in /dev/shm",
@@ -91,6 +96,15 @@ export const disguisePlants: readonly ProcessPlant[] = [
       const { pid, end } = await startIntruder(guest, kernel, "user");
       await guest.run(`mkdir -p /tmp/empty; mount --bind /tmp/empty /proc/${pid}`);
       return inOrder(() => guest.run(`umount /proc/${pid}`), end);
+    },
+  },
+  {
+    title: "another file mounted upon the list of modules",
+    check: "covered-processes",
+    says: /What the kernel lists is hidden: something is mounted upon \/proc\/modules/,
+    plant: async ({ guest }) => {
+      await guest.run("echo > /tmp/none; mount --bind /tmp/none /proc/modules");
+      return () => guest.run("umount /proc/modules; rm /tmp/none");
     },
   },
 ];

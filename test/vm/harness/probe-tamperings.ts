@@ -37,6 +37,13 @@ export function probeTamperings(place: HookPlace): HookTampering[] {
       tamper: () => plantPatch(place, place.module, nobody),
       says: /in place of cmdline_proc_show is not one of its module/,
     },
+    {
+      title: "a patch from elsewhere of what lists folders",
+      check: "livepatch",
+      tamper: () =>
+        together(makeForeign(place), plantPatch(place, place.module, moduleFunction, "filldir64")),
+      says: /is not the distribution's .* replaces filldir64, which shows/,
+    },
   ];
 }
 
@@ -95,7 +102,12 @@ function eventList({ kernel }: HookPlace): GuestVirtual {
   return kernel.perCpu(variable, 0) + kernel.offset("perf_cpu_context", path);
 }
 
-function plantPatch(place: HookPlace, module: GuestVirtual, target: GuestVirtual): () => void {
+function plantPatch(
+  place: HookPlace,
+  module: GuestVirtual,
+  target: GuestVirtual,
+  replaced = "cmdline_proc_show",
+): () => void {
   const { kernel, editor } = place;
   const patch = scratch(place);
   const object = patch + 0x200;
@@ -105,7 +117,7 @@ function plantPatch(place: HookPlace, module: GuestVirtual, target: GuestVirtual
     base + kernel.offset(struct, member);
   return together(
     editor.write(patch, new Uint8Array(0x800)),
-    editor.write(name, Buffer.from("cmdline_proc_show\0")),
+    editor.write(name, Buffer.from(`${replaced}\0`)),
     editor.writePointer(at("klp_patch", patch, "mod"), module),
     linked(place, at("klp_patch", patch, "obj_list"), at("klp_object", object, "node")),
     linked(place, at("klp_object", object, "func_list"), at("klp_func", call, "node")),

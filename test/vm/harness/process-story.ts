@@ -20,6 +20,7 @@ const IDS = new Set([
   "changed-code",
   "preloaded-libraries",
   "ptrace-attachments",
+  "vanished-program",
   "disguised-process",
   "covered-processes",
   "unlisted-process",

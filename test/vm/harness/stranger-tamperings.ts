@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
 import type { GuestVirtual } from "../../../src/base/address.ts";
 import { characterDeviceTables, networkDeviceTables } from "../../../src/linux/device-tables.ts";
+import { FdTables } from "../../../src/linux/fd-table.ts";
+import type { Kernel } from "../../../src/linux/kernel.ts";
 import { ModuleMemory } from "../../../src/linux/module-memory.ts";
 import { registries } from "../../../src/linux/registered-callbacks.ts";
 import { messageHandlers } from "../../../src/linux/rtnetlink.ts";
 import { SocketFunctions } from "../../../src/linux/socket-functions.ts";
 import { readSockets } from "../../../src/linux/sockets.ts";
 import { superBlockTables } from "../../../src/linux/super-block-operations.ts";
+import { Tasks } from "../../../src/linux/task.ts";
 import { ttyOperations } from "../../../src/linux/tty.ts";
+import { VmaLists } from "../../../src/linux/vma-list.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
 import { makeForeign } from "./list-tamperings.ts";
+import type { RamEditor } from "./ram-editor.ts";
 
 const problem = (reason: string): void => assert.fail(reason);
 
@@ -66,6 +71,27 @@ export function strangerTamperings(place: HookPlace): HookTampering[] {
       /ops of character device 1:0 are those of a module that has nothing/,
     ],
     [
+      "what schedules one thread",
+      "task-functions",
+      () => ({
+        slot: sleeper(place) + kernel.offset("task_struct", "sched_class"),
+        struct: "sched_class",
+      }),
+      /sched_class of task \d+ \(.*\) are those of a module that has nothing/,
+    ],
+    [
+      "what fills one mapping's pages",
+      "object-operations",
+      () => mapping(place),
+      /vm operations struct of .* are those of a module that has nothing/,
+    ],
+    [
+      "an open /dev/null",
+      "object-operations",
+      () => openDevice(place),
+      /file operations of \/dev\/null are those of a module that has nothing/,
+    ],
+    [
       "who gets ICMP",
       "registered-callbacks",
       () => entry(place, "inet_protos", 1),
@@ -86,7 +112,7 @@ export function strangerTamperings(place: HookPlace): HookTampering[] {
     };
     return { title: `${title} in a module from elsewhere`, check, tamper, says };
   });
-  return [...tables, ...netlinkTamperings(place)];
+  return [...tables, ...netlinkTamperings(place), ...taskTamperings(place)];
 }
 
 function isNamed(name: string): (each: { readonly what: string }) => boolean {
@@ -145,4 +171,88 @@ function netlinkTamperings(place: HookPlace): HookTampering[] {
       says: /netlink_rcv of a socket \(netlink .*leads to code of a module that is not/,
     },
   ];
+}
+
+/** A thread of the kernel that wakes every two minutes. */
+function sleeper({ kernel }: HookPlace): GuestVirtual {
+  const tasks = new Tasks(kernel);
+  const found = tasks.processes(kernel.budget()).find((task) => tasks.comm(task) === "khungtaskd");
+  assert.ok(found !== undefined);
+  return found;
+}
+
+function userTasks({ kernel }: HookPlace): GuestVirtual[] {
+  const tasks = new Tasks(kernel);
+  return tasks.processes(kernel.budget()).filter((task) => tasks.mm(task) < 0);
+}
+
+function mapping(place: HookPlace): Target | undefined {
+  const { kernel } = place;
+  const tasks = new Tasks(kernel);
+  const lists = new VmaLists(kernel);
+  const offset = kernel.offset("vm_area_struct", "vm_ops");
+  const file = kernel.reader("vm_area_struct", "vm_file");
+  const area = userTasks(place)
+    .flatMap((task) => lists.areas(tasks.mm(task), kernel.budget()))
+    .find((vma) => file(vma) < 0 && kernel.space.pointer(vma + offset) < 0);
+  return area === undefined ? undefined : { slot: area + offset, struct: "vm_operations_struct" };
+}
+
+function openFiles(place: HookPlace): GuestVirtual[] {
+  const { kernel } = place;
+  const { files } = new Tasks(kernel);
+  const descriptors = new FdTables(kernel);
+  return userTasks(place).flatMap((task) =>
+    [...descriptors.descriptors(files(task), kernel.budget())].map(({ file }) => file),
+  );
+}
+
+function openDevice(place: HookPlace): Target | undefined {
+  const { kernel } = place;
+  const offset = kernel.offset("file", "f_op");
+  const own = kernel.requireSymbol("null_fops");
+  const file = openFiles(place).find((each) => kernel.space.pointer(each + offset) === own);
+  return file === undefined ? undefined : { slot: file + offset, struct: "file_operations" };
+}
+
+/** The test has a process that has such a file open. */
+function taskTamperings(place: HookPlace): HookTampering[] {
+  const { kernel, editor, moduleFunction } = place;
+  const start = kernel.requireSymbol("single_start");
+  const content = kernel.reader("file", "private_data");
+  return [
+    {
+      title: "how a thread's system call starts anew in a module",
+      check: "task-functions",
+      tamper: () =>
+        editor.writePointer(
+          sleeper(place) + kernel.offset("task_struct", "restart_block.fn"),
+          moduleFunction,
+        ),
+      says: /restart_block.fn of task \d+ \(khungtaskd\) leads to code of a module/,
+    },
+    {
+      title: "the lines of an open file of /proc in a module from elsewhere",
+      check: "object-operations",
+      tamper: () => {
+        const table = openFiles(place)
+          .map((file) => kernel.space.pointer(content(file) + kernel.offset("seq_file", "op")))
+          .find((each) => each < 0 && kernel.space.pointer(each) === start);
+        assert.ok(table !== undefined, "a file of a single line is open");
+        const slot = table + kernel.offset("seq_operations", "show");
+        return together(makeForeign(place), editor.writePointer(slot, moduleFunction));
+      },
+      says: /Function show of .*\/proc\/uptime.* leads to code of a module that is not/,
+    },
+  ];
+}
+
+/** Gives the master of a pseudo terminal, which a process is controlled by, a console's functions. */
+export function otherTerminal(kernel: Kernel, editor: RamEditor): () => void {
+  kernel.refresh();
+  const tasks = new Tasks(kernel).processes(kernel.budget());
+  const tables = [...ttyOperations(kernel, tasks, kernel.budget(), problem)];
+  const master = tables.find(isNamed("terminal ptm0"));
+  assert.ok(master !== undefined);
+  return editor.writePointer(master.slot, kernel.requireSymbol("con_ops"));
 }
