@@ -41,6 +41,11 @@ const DANGEROUS: ReadonlyMap<string, Danger> = new Map<string, Danger>([
     "bpf_send_signal_thread",
     { severity: "low", confidence: "low", what: "sends signals to threads" },
   ],
+  [
+    // A function of the kernel for programs, since 6.13.
+    "bpf_send_signal_task",
+    { severity: "low", confidence: "low", what: "sends signals to any process" },
+  ],
 ]);
 
 /** Where an object was seen: places, and pids of those that hold it. */

@@ -6,12 +6,15 @@ import type { Kernel } from "./kernel.ts";
 const CALL = 0x85;
 const LOAD_WIDE = 0x18;
 const INSTRUCTION_SIZE = 8;
+/** Where a call's source says that it leads: to a helper, or to a kernel function (BPF_PSEUDO_KFUNC_CALL, 5.13). */
+const HELPER = 0;
+const KERNEL_FUNCTION = 2;
 /** BPF_COMPLEXITY_LIMIT_INSNS: no program that was accepted is longer. */
 const MAX_INSTRUCTIONS = 1_000_000;
 
 /**
- * Names of the kernel's helpers that a program calls. The verifier has put into each call how far
- * the helper is from `__bpf_call_base` (kernel/bpf/verifier.c); a main program keeps the
+ * Names of the kernel's helpers and functions that a program calls. The verifier has put into each
+ * call how far that is from `__bpf_call_base` (kernel/bpf/verifier.c); a main program keeps the
  * instructions of its subprograms. Undefined where they cannot be read, or take more steps than there are.
  */
 export function bpfHelperCalls(
@@ -32,7 +35,7 @@ export function bpfHelperCalls(
     const opcode = code[at];
     const source = code[at + 1] >>> 4;
     if (opcode === LOAD_WIDE) at += INSTRUCTION_SIZE;
-    else if (opcode === CALL && source === 0) {
+    else if (opcode === CALL && (source === HELPER || source === KERNEL_FUNCTION)) {
       const helper = kernel.symbols.at(base + view.getInt32(at + 4, true));
       if (helper?.offset === 0) names.add(helper.name);
     }

@@ -5,6 +5,7 @@ import { classicFilters } from "./classic-filters.ts";
 import { builtWithout } from "./features.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
+import { XArrays } from "./xarray.ts";
 
 /** Told why a list of generated code could not be read to its end. */
 type Problem = (reason: string) => void;
@@ -22,6 +23,8 @@ const MAX_SIZE = 2 ** 26;
 const MAX_ITS_PAGES = 1024;
 const PACK_SIZE = 2 ** 21;
 const MAX_NODES = 32;
+/** MAX_TRAMP_IMAGE_PAGES (kernel/bpf/bpf_struct_ops.c). */
+const MAX_IMAGE_PAGES = 8;
 
 /**
  * BPF programs, their subprograms, trampolines and dispatchers (`bpf_kallsyms`, kernel/bpf/core.c,
@@ -40,8 +43,34 @@ export function* bpfCode(kernel: Kernel, problem?: Problem): Generator<Generated
     const text = kernel.space.string(name(ksym), MAX_NAME);
     if (believable(range) && text !== undefined) yield { kind: "bpf", name: text, ...range };
   }
+  yield* structOpsCode(kernel, problem);
   for (const range of classicFilters(kernel, problem ?? (() => {}))) {
     if (believable(range)) yield { kind: "bpf", name: "bpf_classic", ...range };
+  }
+}
+
+/**
+ * What leads from a kernel's table of functions to the BPF programs that were put into it (struct_ops:
+ * congestion control, schedulers; kernel/bpf/bpf_struct_ops.c). No list has it until 6.13, only the
+ * map itself: one page, since 6.9 up to eight, which lie in packs since 6.8.
+ */
+function* structOpsCode(kernel: Kernel, problem?: Problem): Generator<GeneratedCode> {
+  const idr = kernel.symbol("map_idr");
+  const kind = kernel.types.enumerator("bpf_map_type", "BPF_MAP_TYPE_STRUCT_OPS");
+  if (idr !== idr || kind === undefined || kernel.types.struct("bpf_struct_ops_map") === 0) return;
+  const type = kernel.reader("bpf_map", "map_type");
+  const inner = kernel.offset("bpf_struct_ops_map", "map");
+  const own = kernel.types.member("bpf_struct_ops_map", "image_pages");
+  const one = own ?? kernel.types.member("bpf_struct_ops_map", "image");
+  if (one === undefined) return problem?.("where BPF keeps the code of struct_ops is not known");
+  const several = own === undefined ? 1 : MAX_IMAGE_PAGES;
+  for (const { pointer } of new XArrays(kernel).idrEntries(idr, kernel.budget(), problem)) {
+    if (type(pointer) !== kind) continue;
+    for (let index = 0; index < several; index++) {
+      const start = kernel.space.pointer(pointer - inner + one.offset + index * 8);
+      const range = { start, end: start + PAGE_SIZE };
+      if (believable(range)) yield { kind: "bpf", name: "bpf_struct_ops", ...range };
+    }
   }
 }
 

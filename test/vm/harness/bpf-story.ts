@@ -33,6 +33,9 @@ const PLACES: readonly (readonly [RegExp, string])[] = [
   [/^map \d+$/, "filter"],
 ];
 
+/** What looks at the code and the functions of struct_ops, and at who has them. */
+const STRUCT_OPS = new Set(["bpf", "kernel-pages", "registered-callbacks", "socket-functions"]);
+
 /** Numbers of programs, maps and links are found from the places where these are used. */
 export async function bpfStory(t: TestContext, scene: BpfScene): Promise<void> {
   const { guest, kernel, editor, start } = scene;
@@ -87,6 +90,26 @@ export async function bpfStory(t: TestContext, scene: BpfScene): Promise<void> {
       undo();
     }
     assertClean(look());
+  });
+  await t.test("BPF: a function of the kernel that is called past its helpers", (inner) => {
+    const code = programNamed(kernel, "entry") + kernel.offset("bpf_prog", "insnsi");
+    const distance = Buffer.alloc(4);
+    const base = kernel.requireSymbol("__bpf_call_base");
+    distance.writeInt32LE(kernel.requireSymbol("bpf_send_signal") - base);
+    // BPF_JMP | BPF_CALL with BPF_PSEUDO_KFUNC_CALL as its source.
+    const undo = editor.write(code, Uint8Array.of(0x85, 0x20, 0, 0, ...distance));
+    try {
+      found(inner, /BPF program entry \(tracing\) sends signals to processes/);
+    } finally {
+      undo();
+    }
+    assertClean(look());
+  });
+  await t.test("BPF: congestion control made of programs is no finding anywhere", async () => {
+    await start("bpf-congestion");
+    const called = checks.filter(({ id }) => STRUCT_OPS.has(id));
+    assertClean(sweep(kernel, called));
+    await guest.run("kill $(pidof bpf-congestion)");
   });
   await t.test("BPF: a program that can overwrite processes' memory, hidden too", async (inner) => {
     await start("bpf-writer");
