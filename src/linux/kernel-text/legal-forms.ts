@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import { branchTarget, decodeInstruction } from "../../arch/x86/instruction.ts";
 import type { Kernel } from "../kernel.ts";
+import { CfiForms } from "./cfi-forms.ts";
 import { isPadding } from "./nops.ts";
 import type { Probes } from "./planted-probes.ts";
 import type { PatchSite } from "./site-table.ts";
@@ -82,6 +83,7 @@ const INLINE_OPERATIONS = new Set([
 export class LegalForms {
   readonly #kernel: Kernel;
   readonly #targets: LegalTargets;
+  readonly #cfi: CfiForms;
   /** A form was found legal because of where it leads outside the image: it holds while that lives. */
   leansOnLive = false;
   /** A form was found legal as a step on the way to another. */
@@ -90,6 +92,7 @@ export class LegalForms {
   constructor(kernel: Kernel, targets: LegalTargets) {
     this.#kernel = kernel;
     this.#targets = targets;
+    this.#cfi = new CfiForms(kernel, (target) => targets.namesAt(target));
   }
 
   /** See LegalTargets. */
@@ -112,6 +115,8 @@ export class LegalForms {
     original: Uint8Array,
   ): boolean {
     const end = at + original.length;
+    if (site.kind === "cfi-preamble") return this.#cfi.isPreamble(code, at, address, original);
+    if (site.kind === "cfi-caller") return this.#cfi.isCaller(code, at, original);
     if (this.#isFinished(site, code, at, end, address)) return true;
     return CHANGING.has(site.kind) && this.#isUnderWay(site, code, at, end, address);
   }
@@ -142,6 +147,8 @@ export class LegalForms {
         return decodesAsNop(code, at, end);
       case "paravirt":
         return this.#isParavirt(code, at, end, address);
+      case "cfi-hash":
+        return code.subarray(at, end).every((byte) => byte === 0);
       default:
         return this.#isConstant(site, code, at);
     }
@@ -194,7 +201,7 @@ export class LegalForms {
     }
     const target = branchTarget(code, place, address + (place - at), branch);
     const thunk =
-      /^__x86_indirect_(its_|call_|jump_)?thunk/m.test(this.#targets.namesAt(target)) ||
+      /^__x86_indirect_(its_|call_|jump_|paranoid_)?thunk/m.test(this.#targets.namesAt(target)) ||
       this.#leaningOn(target).isThunkPage(target);
     return thunk && isPadding(code, place + branch.length, end);
   }

@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../../base/address.ts";
 import type { Kernel } from "../kernel.ts";
+import { CALLER_SIZE, isKcfiTest, PREAMBLE_SIZE } from "./cfi-forms.ts";
 import type { CodeFile, Section } from "./code-file.ts";
 import type { PatchSite, SiteKind } from "./site-table.ts";
 
@@ -10,7 +11,7 @@ const MIN_BRANCH = 5;
 /** Every site of a file's tables; where several are at one address, the one that counts comes last. */
 export function* patchSites(kernel: Kernel, file: CodeFile): Generator<PatchSite> {
   yield* relativeSites(file, ".smp_locks", "lock", 1);
-  yield* relativeSites(file, ".ibt_endbr_seal", "endbr", 4);
+  yield* cfiSites(file);
   yield* mcountSites(file);
   yield* ftraceCalls(kernel);
   yield* paravirtSites(kernel, file);
@@ -32,6 +33,34 @@ function* relativeSites(
   const section = file.sections.get(name);
   for (const entry of entries(section, 4)) {
     yield { kind, address: entry + file.i32(entry), length, detail: Number.NaN };
+  }
+}
+
+/**
+ * ENDBR64 of functions that nothing leads to, and what clang put before functions and indirect calls
+ * for kCFI (objtool's tables `.ibt_endbr_seal`, `.cfi_sites` and `.retpoline_sites`).
+ */
+function* cfiSites(file: CodeFile): Generator<PatchSite> {
+  const detail = Number.NaN;
+  const preambles = new Set<GuestVirtual>();
+  for (const site of relativeSites(file, ".cfi_sites", "cfi-preamble", PREAMBLE_SIZE)) {
+    yield site;
+    yield { kind: "endbr", address: site.address + PREAMBLE_SIZE, length: 4, detail };
+    preambles.add(site.address);
+  }
+  for (const site of relativeSites(file, ".ibt_endbr_seal", "endbr", 4)) {
+    yield site;
+    const before = site.address - PREAMBLE_SIZE;
+    // Until 6.16 a hash was cleared whether there was one or not (poison_cfi).
+    if (preambles.size > 0 && !preambles.has(before)) {
+      yield { kind: "cfi-hash", address: before + 1, length: 4, detail };
+    }
+  }
+  for (const { address } of relativeSites(file, ".retpoline_sites", "retpoline", 0)) {
+    const start = address - CALLER_SIZE;
+    const code = file.bytes(start, CALLER_SIZE);
+    if (code === undefined || !isKcfiTest(code)) continue;
+    yield { kind: "cfi-caller", address: start, length: CALLER_SIZE, detail };
   }
 }
 

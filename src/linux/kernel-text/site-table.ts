@@ -15,6 +15,9 @@ const KINDS = [
   "runtime-ptr",
   "runtime-shift",
   "runtime-mask",
+  "cfi-preamble",
+  "cfi-caller",
+  "cfi-hash",
 ] as const;
 export type SiteKind = (typeof KINDS)[number];
 
