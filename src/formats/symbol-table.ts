@@ -76,7 +76,10 @@ export class SymbolTable implements Iterable<SymbolEntry> {
     return { name: this.name(index), type: this.type(index), address: this.addresses[index] };
   }
 
-  /** Address of the symbol of that name; of several the lowest; NaN where there is none. */
+  /**
+   * Address of the symbol of that name; of several the lowest; NaN where there is none. What ThinLTO
+   * made of a static name, `name.llvm.HASH`, answers to it where nothing else does.
+   */
   address(name: string): number {
     const index = this.indexOf(name);
     return index < 0 ? Number.NaN : this.addresses[index];
@@ -84,11 +87,15 @@ export class SymbolTable implements Iterable<SymbolEntry> {
 
   /** Lowest entry with that name, or −1. */
   indexOf(name: string): number {
-    for (const index of this.#matches(name)) return index;
-    return -1;
+    let promoted = -1;
+    for (const index of this.#matches(name)) {
+      if (this.#nameLength(index) === name.length) return index;
+      if (promoted < 0) promoted = index;
+    }
+    return promoted;
   }
 
-  /** Addresses of all symbols of that name, ascending. */
+  /** Addresses of all symbols of that name, those of ThinLTO too, ascending. */
   all(name: string): number[] {
     return Array.from(this.#matches(name), (index) => this.addresses[index]);
   }
@@ -132,12 +139,18 @@ export class SymbolTable implements Iterable<SymbolEntry> {
   *#matches(name: string): Generator<number> {
     const wanted = Buffer.from(name, "latin1");
     const { head, next } = (this.#chains ??= this.#buildChains());
-    const slot = sampleHash(wanted, 0, wanted.length) & (head.length - 1);
+    const slot = sampleHash(wanted, 0, plainEnd(wanted, 0, wanted.length)) & (head.length - 1);
     for (let entry = head[slot]; entry !== 0; entry = next[entry - 1]) {
       const from = this.#nameOffsets[entry - 1] + 1;
-      if (this.#nameOffsets[entry] - from !== wanted.length) continue;
-      if (this.#equals(from, wanted)) yield entry - 1;
+      const to = this.#nameOffsets[entry];
+      const fits =
+        from + wanted.length === to || from + wanted.length === plainEnd(this.#names, from, to);
+      if (fits && this.#equals(from, wanted)) yield entry - 1;
     }
+  }
+
+  #nameLength(index: number): number {
+    return this.#nameOffsets[index + 1] - this.#nameOffsets[index] - 1;
   }
 
   #equals(from: number, wanted: Buffer): boolean {
@@ -154,7 +167,8 @@ export class SymbolTable implements Iterable<SymbolEntry> {
     const head = new Int32Array(slots);
     const next = new Int32Array(count);
     for (let index = count - 1; index >= 0; index--) {
-      const hash = sampleHash(names, nameOffsets[index] + 1, nameOffsets[index + 1]);
+      const from = nameOffsets[index] + 1;
+      const hash = sampleHash(names, from, plainEnd(names, from, nameOffsets[index + 1]));
       const slot = hash & (slots - 1);
       next[index] = head[slot];
       head[slot] = index + 1;
@@ -193,4 +207,15 @@ export class SymbolTable implements Iterable<SymbolEntry> {
     while (first > end && this.addresses[first - 1] === this.addresses[last]) first--;
     return first;
   }
+}
+
+const PROMOTED = Buffer.from(".llvm.");
+
+/** Where a name ends without `.llvm.HASH`, which ThinLTO adds to static names that it shares. */
+function plainEnd(names: Buffer, from: number, to: number): number {
+  let at = to;
+  while (at > from && names[at - 1] >= 0x30 && names[at - 1] <= 0x39) at--;
+  const start = at - PROMOTED.length;
+  if (at === to || start <= from || names[at - 1] !== 0x2e) return to;
+  return names.compare(PROMOTED, 0, PROMOTED.length, start, at) === 0 ? start : to;
 }

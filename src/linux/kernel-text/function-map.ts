@@ -63,7 +63,10 @@ export class FunctionMap {
 
   /** Its name without what the compiler adds for parts that it split off: `.cold`, `.isra.0`, … */
   baseName(start: GuestVirtual): string {
-    return (this.#symbols.at(start)?.name ?? "").replace(/\.(cold|part|isra|constprop)\b.*$/, "");
+    return (this.#symbols.at(start)?.name ?? "").replace(
+      /\.(cold|part|isra|constprop|llvm)\b.*$/,
+      "",
+    );
   }
 
   isCold(start: GuestVirtual): boolean {

@@ -27,6 +27,27 @@ const table = tableOf([
 ]);
 
 describe("symbol table", () => {
+  test("a static name that ThinLTO shares is found without its suffix", () => {
+    const promoted = tableOf([
+      ["modules.llvm.1234567890123456789", "d", -900],
+      ["twin.llvm.77", "t", -800],
+      ["twin", "t", -700],
+      ["almost.llvm.12x", "t", -600],
+      [".llvm.12", "t", -500],
+      ["number_12", "t", -400],
+    ]);
+    assert.equal(promoted.address("modules"), -900);
+    assert.equal(promoted.address("modules.llvm.1234567890123456789"), -900);
+    assert.equal(promoted.address("twin"), -700);
+    assert.deepEqual(promoted.all("twin"), [-800, -700]);
+    assert.equal(promoted.address("number_12"), -400);
+    assert.equal(promoted.address(".llvm.12"), -500);
+    assert.equal(promoted.name(0), "modules.llvm.1234567890123456789");
+    for (const missing of ["almost", "", "modules.llvm.1", "number_"]) {
+      assert.ok(Number.isNaN(promoted.address(missing)), missing);
+    }
+  });
+
   test("by name", () => {
     assert.equal(table.size, 9);
     assert.equal(table.address("schedule"), -900);
