@@ -56,6 +56,7 @@ function* cfiSites(file: CodeFile): Generator<PatchSite> {
       yield { kind: "cfi-hash", address: before + 1, length: 4, detail };
     }
   }
+  if (preambles.size === 0) return;
   for (const { address } of relativeSites(file, ".retpoline_sites", "retpoline", 0)) {
     const start = address - CALLER_SIZE;
     const code = file.bytes(start, CALLER_SIZE);
