@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { FaultCount } from "./callback.ts";
 import type { Callback, Problem } from "./callback.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
@@ -11,8 +12,6 @@ const MAX_BASES = 16;
 /** A timer goes off while the tree is read: then the tree is read again, so often in all. */
 const RETRIES = 64;
 const ATTEMPTS = 8;
-/** A machine that is well has hardly one tree that cannot be read. */
-const MOST_FAULTS = 64;
 
 /** Decodes `hrtimer_bases` of each processor (kernel/time/hrtimer.c). */
 export class HighResolutionTimers {
@@ -42,16 +41,12 @@ export class HighResolutionTimers {
   *callbacks(budget: Budget, problem: Problem): Generator<Callback> {
     const kernel = this.#kernel;
     const variable = kernel.requireSymbol("hrtimer_bases");
-    let faults = 0;
-    const told: Problem = (reason) => {
-      faults++;
-      problem(reason);
-    };
+    const faults = new FaultCount(problem);
     for (const cpu of new PerCpu(kernel).cpus) {
       const bases = kernel.perCpu(variable, cpu) + this.#bases;
       for (let index = 0; index < this.#count; index++) {
-        if (faults > MOST_FAULTS || !budget.step()) return problem("timers were left out");
-        yield* this.#ofBase(bases + index * this.#size, budget, told);
+        if (faults.tooMany || !budget.step()) return problem("timers were left out");
+        yield* this.#ofBase(bases + index * this.#size, budget, faults.tell);
       }
     }
     return undefined;

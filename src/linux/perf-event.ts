@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { FaultCount } from "./callback.ts";
 import type { Problem } from "./callback.ts";
 import type { Kernel } from "./kernel.ts";
 import { isLinked, listSnapshot } from "./list-snapshot.ts";
@@ -24,8 +25,6 @@ export type PerfEvent = {
 };
 
 const MAX_NAME = 64;
-/** A machine that is well has hardly one context that cannot be read. */
-const MOST_FAULTS = 64;
 
 type Context = { readonly context: GuestVirtual; readonly pid: number | undefined };
 
@@ -43,16 +42,12 @@ export function* perfEvents(
   const [type, config] = [field("attr.type"), field("attr.config")];
   const [overflow, destroy, program] = ["overflow_handler", "destroy", "prog"].map(field);
   const seen = new Set<GuestVirtual>();
-  let faults = 0;
-  const told: Problem = (reason) => {
-    faults++;
-    problem(reason);
-  };
+  const faults = new FaultCount(problem);
   for (const { context, pid } of contexts(kernel, budget, problem)) {
     if (seen.has(context)) continue;
-    if (faults > MOST_FAULTS || !budget.step()) return problem("events were left out");
+    if (faults.tooMany || !budget.step()) return problem("events were left out");
     seen.add(context);
-    for (const event of listSnapshot(kernel, context + head, link, budget, told)) {
+    for (const event of listSnapshot(kernel, context + head, link, budget, faults.tell)) {
       const seenNow = {
         overflow: overflow(event),
         destroy: destroy(event),

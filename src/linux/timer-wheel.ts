@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import { BtfKind } from "../formats/btf.ts";
+import { FaultCount } from "./callback.ts";
 import type { Callback, Problem } from "./callback.ts";
 import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
@@ -17,8 +18,6 @@ const LAST_CLOCK = 2 ** 44;
 /** A timer goes off while its bucket is read: then the bucket is read again, so often in all. */
 const RETRIES = 64;
 const ATTEMPTS = 8;
-/** A machine that is well has hardly one bucket that cannot be read. */
-const MOST_FAULTS = 64;
 
 /** Decodes the timer wheels, `timer_bases` of each processor (kernel/time/timer.c). */
 export class TimerWheels {
@@ -43,23 +42,19 @@ export class TimerWheels {
 
   /** What each pending timer calls, and, of one that starts a delayed work, what that calls. */
   *callbacks(budget: Budget, problem: Problem): Generator<Callback> {
-    let faults = 0;
-    const told: Problem = (reason) => {
-      faults++;
-      problem(reason);
-    };
+    const faults = new FaultCount(problem);
     for (const base of this.#bases()) {
-      if (faults > MOST_FAULTS || !budget.step()) return problem("timers were left out");
+      if (faults.tooMany || !budget.step()) return problem("timers were left out");
       const heads = this.#kernel.space.bytes(base + this.#vectors, this.#buckets * 8);
       if (heads === undefined) {
-        told("a timer wheel cannot be read");
+        faults.tell("a timer wheel cannot be read");
         continue;
       }
       const words = new Uint32Array(heads.buffer, heads.byteOffset, this.#buckets * 2);
       for (let bucket = 0; bucket < this.#buckets; bucket++) {
         if (words[bucket * 2] === 0 && words[bucket * 2 + 1] === 0) continue;
-        if (faults > MOST_FAULTS) break;
-        yield* this.#bucket(base + this.#vectors + bucket * 8, budget, told);
+        if (faults.tooMany) break;
+        yield* this.#bucket(base + this.#vectors + bucket * 8, budget, faults.tell);
       }
     }
     return undefined;

@@ -1,4 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
+import { FaultCount } from "./callback.ts";
+import type { Problem } from "./callback.ts";
 import type { Kernel } from "./kernel.ts";
 import { Modules } from "./module.ts";
 
@@ -20,35 +22,28 @@ type Pointers = {
   readonly count: number;
   readonly module: GuestVirtual | undefined;
 };
-type Problem = (reason: string) => void;
 
 const MAX_TRACEPOINTS = 65_536;
 const MAX_PROBES = 1024;
-/** Tracepoints of a sound guest are all whole: after so many that are not, it is no list of them. */
-const MOST_FAULTS = 64;
 const MAX_NAME = 128;
 /** Tracepoints are found by 32-bit distances (HAVE_ARCH_PREL32_RELOCATIONS). */
 const POINTER_SIZE = 4;
 
-/** Every probe of every tracepoint of the kernel and its modules; `count` is told how many there are. */
+/** Every probe of every tracepoint of the kernel and its modules; `found` is told of each tracepoint. */
 export function* tracepointProbes(
   kernel: Kernel,
   problem: Problem,
   found: (tracepoint: GuestVirtual) => void,
 ): Generator<TracepointProbe> {
-  let faults = 0;
-  const told: Problem = (reason) => {
-    faults++;
-    problem(reason);
-  };
+  const faults = new FaultCount(problem);
   for (const { start, count, module } of pointers(kernel, problem)) {
     for (let index = 0; index < count; index++) {
-      if (faults > MOST_FAULTS) return problem("tracepoints were left out");
+      if (faults.tooMany) return problem("tracepoints were left out");
       const at = start + index * POINTER_SIZE;
       const tracepoint = at + kernel.space.i32(at);
       if (tracepoint !== tracepoint) return problem("the list of tracepoints cannot be read");
       found(tracepoint);
-      yield* probesOf(kernel, tracepoint, module, told);
+      yield* probesOf(kernel, tracepoint, module, faults.tell);
     }
   }
   return undefined;

@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
+import { FaultCount } from "./callback.ts";
 import type { Problem } from "./callback.ts";
 import type { Kernel } from "./kernel.ts";
 import { listSnapshot } from "./list-snapshot.ts";
@@ -24,8 +25,6 @@ export type UprobeHandler = {
 
 const HANDLERS = ["handler", "ret_handler", "filter"] as const;
 const MAX_CONSUMERS = 1024;
-/** Probes of a sound guest are all whole: after so many that are not, the tree is no tree of probes. */
-const MOST_FAULTS = 64;
 
 /** Every probe in `uprobes_tree` (kernel/events/uprobes.c), by file and offset. */
 export function* uprobes(kernel: Kernel, budget: Budget, problem: Problem): Generator<Uprobe> {
@@ -34,14 +33,10 @@ export function* uprobes(kernel: Kernel, budget: Budget, problem: Problem): Gene
   const inode = kernel.reader("uprobe", "inode");
   const offset = kernel.reader("uprobe", "offset");
   const link = kernel.offset("uprobe", "rb_node");
-  let faults = 0;
-  const told: Problem = (reason) => {
-    faults++;
-    problem(reason);
-  };
+  const faults = new FaultCount(problem);
   for (const uprobe of rbEntries(kernel, root, link, budget, problem)) {
-    if (faults > MOST_FAULTS) return problem("uprobes were left out");
-    const handlers = consumers(kernel, uprobe, budget, told).flatMap((consumer) =>
+    if (faults.tooMany) return problem("uprobes were left out");
+    const handlers = consumers(kernel, uprobe, budget, faults.tell).flatMap((consumer) =>
       handlersOf(kernel, consumer),
     );
     yield { uprobe, inode: inode(uprobe), offset: offset(uprobe), handlers };
