@@ -185,7 +185,7 @@ function checkCalls(
     context.unseen("the instructions of a BPF program cannot be read");
     return;
   }
-  if (modifiesReturn(context, program)) calls.add("fmod_ret");
+  if (modifiesReturn(context, decoder, program)) calls.add("fmod_ret");
   for (const call of calls) {
     const danger = DANGEROUS.get(call);
     if (danger === undefined) continue;
@@ -209,10 +209,14 @@ function checkCalls(
 }
 
 /** Attached by BPF_MODIFY_RETURN (5.7). The kernel's own program for input devices is (6.3 to 6.10). */
-function modifiesReturn({ kernel }: CheckContext, program: GuestVirtual): boolean {
+function modifiesReturn(
+  { kernel }: CheckContext,
+  decoder: BpfPrograms,
+  program: GuestVirtual,
+): boolean {
   const modify = kernel.types.enumerator("bpf_attach_type", "BPF_MODIFY_RETURN");
   if (modify === undefined) return false;
   const attached = kernel.reader("bpf_prog", "expected_attach_type")(program);
   if (attached !== modify) return false;
-  return !/hid_bpf/.test(new BpfPrograms(kernel).decode(program).attachFunction ?? "");
+  return !/hid_bpf/.test(decoder.decode(program).attachFunction ?? "");
 }
