@@ -6,6 +6,7 @@ import { jobsAtWork } from "../response/job.ts";
 import { Store } from "../store/store.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { Helper } from "./helper.ts";
+import type { Reply } from "./helper.ts";
 import type { WorkAnswer } from "./reaction-worker.ts";
 import type { StorageOrder } from "./storage-worker.ts";
 
@@ -91,16 +92,23 @@ export class StorageKeeper implements Disposable {
   }
 
   async #pack(folder: string): Promise<void> {
-    const order: StorageOrder = { folder };
-    using helper = new Helper("storage-worker", order);
-    this.#helper = helper;
-    const reply = await helper.ask<WorkAnswer>({}, LIMIT_MS);
-    this.#helper = undefined;
+    const reply = await this.#ask({ folder });
     if (this.#over) return;
     if (reply.ended !== undefined) return this.#tellTrouble(folder, reply.ended);
     const { answer } = reply;
     if (!answer.ok) return this.#tellTrouble(folder, `${answer.code}: ${answer.message}`);
     this.#context.tell("evidence-compressed", undefined, { folder, ...answer.outcome });
+  }
+
+  /** While it works nothing else begins; whatever becomes of it, others may then. */
+  async #ask(order: StorageOrder): Promise<Reply<WorkAnswer>> {
+    using helper = new Helper("storage-worker", order);
+    this.#helper = helper;
+    try {
+      return await helper.ask({}, LIMIT_MS);
+    } finally {
+      this.#helper = undefined;
+    }
   }
 
   #tellTrouble(folder: string, why: string): void {
