@@ -9,7 +9,7 @@ import { jobsAtWork } from "../response/job.ts";
 import type { Settled } from "../response/pending.ts";
 import type { Home } from "../vm/home.ts";
 import { lockHolder, signLock } from "../vm/vm-lock.ts";
-import { Store } from "../store/store.ts";
+import { knownCut } from "../store/store.ts";
 import type { LogCut } from "../store/store.ts";
 import type { Config } from "./config.ts";
 import { ControlServer } from "./control-server.ts";
@@ -219,8 +219,7 @@ class Daemon {
 /** What the store has seen and the log does not hold any more; before anything is written to it. */
 function cutOff(home: Home): LogCut | undefined {
   try {
-    using store = Store.open(home);
-    return store.cut;
+    return knownCut(home);
   } catch {
     // That it cannot be opened is told by who keeps it.
     return undefined;

@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase, transaction } from "../base/database.ts";
 import { KvmsecError } from "../base/errors.ts";
@@ -168,4 +169,11 @@ export class Store implements Disposable {
       .prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)")
       .run(key, JSON.stringify(value));
   }
+}
+
+/** What the store of that home knows to be cut off its log. A home without a store has nobody who remembers. */
+export function knownCut(home: Home): LogCut | undefined {
+  if (!existsSync(storePath(home))) return undefined;
+  using store = Store.open(home);
+  return store.cut;
 }

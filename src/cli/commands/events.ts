@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { InvalidArgumentError, Option } from "commander";
 import { KvmsecError, exitStatus } from "../../base/errors.ts";
 import { eventKinds } from "../../events/event.ts";
@@ -6,9 +5,9 @@ import type { EventKind, GuardEvent } from "../../events/event.ts";
 import { eventLogPath } from "../../events/event-log.ts";
 import { readLog } from "../../events/log-reader.ts";
 import type { LogEnd } from "../../events/log-reader.ts";
-import { Store, storePath } from "../../store/store.ts";
+import { knownCut } from "../../store/store.ts";
 import type { LogCut } from "../../store/store.ts";
-import { homePath, openHome } from "../../vm/home.ts";
+import { homeAt, homePath } from "../../vm/home.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { eventText } from "../event-text.ts";
 import { onInterrupt, pause } from "../interrupt.ts";
@@ -80,7 +79,7 @@ function time(text: string): Date {
 /** The log says whether it holds together; that its end is missing only the store can know. */
 async function verify(io: CommandIo, path: string, options: Options): Promise<void> {
   const { events, last, fault, torn } = readLog(path);
-  const cut = fault === undefined ? cutOff() : undefined;
+  const cut = fault === undefined ? knownCut(homeAt(homePath(process.env))) : undefined;
   if (fault !== undefined || cut !== undefined) io.exit(exitStatus.findings);
   if (options.json === true) {
     const hash = last?.hash ?? null;
@@ -106,11 +105,4 @@ function cutText(cut: LogCut | undefined): string {
   if (cut === undefined) return "";
   const { events, hash, found } = cut;
   return `Its end was cut off or exchanged: the store has seen event ${events} (hash ${hash}), and the log held ${found} when that was noticed.\n`;
-}
-
-/** A home without a store has nobody who remembers. */
-function cutOff(): LogCut | undefined {
-  if (!existsSync(storePath({ root: homePath(process.env) }))) return undefined;
-  using store = Store.open(openHome());
-  return store.cut;
 }
