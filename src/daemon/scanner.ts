@@ -6,7 +6,7 @@ import { attach } from "../vm/guest.ts";
 import type { Guest } from "../vm/guest.ts";
 import { KernelFileSearch } from "../files/kernel-file-search.ts";
 import { readProcessors } from "../vm/processors.ts";
-import { requireBooted, requireRunning } from "../vm/running-kernel.ts";
+import { onRunningKernel, requireBooted } from "../vm/running-kernel.ts";
 import { CheckTurns } from "./check-turns.ts";
 import type { Turn } from "./check-turns.ts";
 import type { LivenessRule } from "./config.ts";
@@ -81,10 +81,12 @@ class Scanner {
     this.#mustBeTheSame();
     const due = this.#turns.choose(checks, Date.now(), turn);
     const host = { ...this.#search.files, ...(await readProcessors(guest)) };
-    const seen = sweep(guest.kernel, due, host, allow);
-    const life = liveness.length > 0 ? lookForLife(guest.kernel, liveness) : undefined;
-    this.#mustBeTheSame();
-    if (seen.findings.length > 0) await requireRunning(guest);
+    const { life, ...seen } = await onRunningKernel(guest, () => {
+      const found = sweep(guest.kernel, due, host, allow);
+      const life = liveness.length > 0 ? lookForLife(guest.kernel, liveness) : undefined;
+      this.#mustBeTheSame();
+      return { ...found, life };
+    });
     const { user, system } = process.cpuUsage(before);
     const cpuMs = (user + system) / 1000;
     this.#turns.ran(seen.checks, Date.now(), cpuMs);

@@ -10,7 +10,7 @@ import { readProcessorRoots } from "./processors.ts";
  * rest: what is found then is no tampering. Where no processor can be asked, nothing is said.
  * Throws KVMSEC_KERNEL_GONE, KVMSEC_GUEST_BOOTING.
  */
-export async function requireRunning(guest: Guest): Promise<void> {
+async function requireRunning(guest: Guest): Promise<void> {
   if (guest.target.kind === "file") return;
   requireBooted(guest);
   const roots = await readProcessorRoots(guest);
