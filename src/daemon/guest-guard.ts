@@ -1,17 +1,16 @@
 import { closeSync, openSync } from "node:fs";
-import { checks as allChecks, sharesOf } from "../checks/registry.ts";
-import type { CheckResult, Sweep } from "../checks/sweep.ts";
-import { decide, matches } from "../policy/decide.ts";
-import type { Sighting } from "../policy/decide.ts";
+import type { Sweep } from "../checks/sweep.ts";
+import { matches } from "../policy/decide.ts";
 import { locateRam } from "../vm/ram-location.ts";
 import { qemuProcess } from "../vm/qemu-process.ts";
 import { allowFor } from "./allow-for.ts";
-import { FindingLives } from "./finding-life.ts";
 import type { GuardContext } from "./guard-context.ts";
 import { stillRuns } from "./guarded-guest.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
+import { GuestCoverage } from "./guest-coverage.ts";
 import { tellEnd } from "./guest-end.ts";
 import { GuestHealth, stateResult } from "./guest-health.ts";
+import { GuestTriage } from "./guest-triage.ts";
 import { MonitorWatch } from "./monitor-watch.ts";
 import { approvalOf, awaiting, dueReactions } from "./approvals.ts";
 import { carryOut } from "./reactor.ts";
@@ -22,13 +21,10 @@ import type { LookOrder } from "./scanner.ts";
 import { StartupPatience } from "./startup-patience.ts";
 import { scheduleOf, waitAfter } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
-import { SweepCount } from "./sweep-count.ts";
 import { pauseUntil } from "./pause.ts";
 
 /** What a look says that came upon another boot than it knew. */
 const ANOTHER_BOOT: ReadonlySet<string> = new Set(["KVMSEC_KERNEL_GONE", "KVMSEC_GUEST_REBOOTED"]);
-/** Sightings of one finding that are kept. */
-const KEPT_SIGHTINGS = 1000;
 /** A finding that only one sweep saw is looked for again so soon. */
 const CONFIRM_MS = 1000;
 /** A scanner that has longer to wait gives its memory back: it is soon started again. */
@@ -39,30 +35,22 @@ export class GuestGuard implements Disposable {
   readonly guest: GuardedGuest;
   readonly #context: GuardContext;
   readonly #scanner: ScannerProcess;
-  readonly #lives: FindingLives;
-  readonly #since: Map<string, Date>;
+  readonly #triage: GuestTriage;
+  readonly #coverage: GuestCoverage;
   readonly #monitor: MonitorWatch | undefined;
   readonly #health: GuestHealth;
-  readonly #count = new SweepCount();
   readonly #patience: StartupPatience;
   /** The RAM's file, held open: it outlives a QEMU that dies, and what was in it is evidence. */
   readonly #ram: number | undefined;
-  /** What each check said last. */
-  readonly #last = new Map<string, CheckResult>();
-  #sightings: Sighting[] = [];
   #cpuMs = 0;
-  /** No look has come to its end since the last that failed, or at all. */
-  #failed = true;
-  #told = "";
   /** It boots anew, and no look has understood it since. */
   #boots = false;
 
   constructor(context: GuardContext, guest: GuardedGuest) {
     this.#context = context;
     this.guest = guest;
-    const known = context.recall.runs.get(guest.run);
-    this.#lives = new FindingLives(known?.lives.values());
-    this.#since = new Map(known?.since);
+    this.#triage = new GuestTriage(context, guest);
+    this.#coverage = new GuestCoverage(context, guest);
     const { pid, startTime } = guest.identity;
     this.#scanner = new ScannerProcess({ pid, startTime, kernelFile: guest.kernelFile ?? null });
     this.#health = new GuestHealth(context.config.hang);
@@ -74,14 +62,14 @@ export class GuestGuard implements Disposable {
       monitor === undefined ? undefined : new MonitorWatch(monitor, () => this.#rebooted());
   }
 
+  /** How many findings are open. */
   get open(): number {
-    return this.#lives.open.length;
+    return this.#triage.open.length;
   }
 
   /** The last look failed, or some check of it did not run to its end. */
   get blind(): boolean {
-    const results = [...this.#last.values()];
-    return this.#failed || results.some(({ status }) => status === "skipped" || status === "error");
+    return this.#coverage.blind;
   }
 
   /** Sweeps, decides and reacts until the guest has ended or the signal comes; `once`: one time. */
@@ -104,7 +92,7 @@ export class GuestGuard implements Disposable {
         await this.#resume();
       }
     } finally {
-      this.#tellCount(true);
+      this.#coverage.tellCount(true);
       signal.removeEventListener("abort", stop);
     }
   }
@@ -141,7 +129,7 @@ export class GuestGuard implements Disposable {
 
   #order({ budget, interval, seldom }: Schedule): LookOrder {
     const { liveness, allow } = this.#context.config;
-    const must = this.#unsure().map(({ check }) => check);
+    const must = this.#triage.unsure.map(({ check }) => check);
     return {
       liveness: liveness.filter((rule) => matches(rule.guests, this.guest.name)),
       allow: allowFor(allow, this.guest.name),
@@ -186,111 +174,36 @@ export class GuestGuard implements Disposable {
     if (changed !== undefined) {
       this.#context.tell("guest-state", this.guest, { run: this.guest.run, state: changed });
     }
-    this.#failed = !result.ok;
-    if (result.ok) {
-      this.#boots = false;
-      this.#cpuMs = result.cpuMs;
-      this.#count.add(result.cpuMs, result.sweep.durationMs);
-    } else {
-      this.#count.addFailed();
-      this.#tellFailure(result);
-    }
-    this.#tellCount(false);
-    const seen: Sweep = result.ok
-      ? this.#patience.take(result.sweep, this.#context.config.liveness)
-      : { ...NOTHING, startedAt: at };
-    if (result.ok) this.#tellCoverage(seen, result.release);
+    const seen = this.#seenBy(result, at);
     const state = status === undefined ? [] : [stateResult(finding)];
-    await this.#handle({
+    this.#triage.take({
       ...seen,
       checks: [...seen.checks, ...state],
       findings: [...seen.findings, ...(finding === undefined ? [] : [finding])],
     });
-  }
-
-  async #handle(sweep: Sweep): Promise<void> {
-    for (const { event, at, finding } of this.#lives.update(sweep)) {
-      if (event === "new" || event === "reopened") this.#since.set(finding.id, at);
-      this.#context.tell("finding", this.guest, { run: this.guest.run, event, at, finding });
-    }
-    const at = sweep.startedAt;
-    this.#sightings.push(...sweep.findings.map(({ id }) => ({ id, at })));
-    this.#sightings = this.#sightings.slice(-KEPT_SIGHTINGS);
-    await this.#decide();
-  }
-
-  async #decide(): Promise<void> {
-    const { config, recall } = this.#context;
-    const { name, run } = this.guest;
-    const now = new Date();
-    const seen = recall.runs.get(run)?.acknowledged;
-    const made = decide(
-      config,
-      {
-        guest: name,
-        run,
-        open: this.#lives.open
-          .filter(({ id }) => seen?.has(id) !== true)
-          .map((finding) => ({
-            ...finding,
-            shares: sharesOf(finding.check),
-            since: this.#since.get(finding.id) ?? now,
-          })),
-        sightings: this.#sightings,
-        past: recall.decisions.map(({ decision }) => decision),
-      },
-      now,
-    );
-    for (const { at: _, guest: __, ...decision } of made) {
-      this.#context.tell("decision", this.guest, decision);
-      const record = recall.decisions.at(-1);
-      if (record?.decision.run === run) await carryOut(this.#context, this.guest, record);
+    for (const record of this.#triage.decide()) {
+      await carryOut(this.#context, this.guest, record);
     }
   }
 
-  /** Told when it changes: what could not be looked at is never silently clean, nor what is allowed. */
-  #tellCoverage({ checks, durationMs, allowed }: Sweep, release: string | null): void {
-    for (const result of checks) this.#last.set(result.id, result);
-    const known = [...this.#last.values()];
-    const unseen = known.filter(({ status }) => status === "skipped" || status === "error");
-    const waived = allowed.map(({ by, finding }) => ({ id: finding.id, by }));
-    const facts = {
-      checks: known.length,
-      unseen: unseen.map(({ id, reason }) => ({ id, reason: reason ?? null })),
-      kernel: release,
-      // Of a look that left checks out nothing is known about what they allow.
-      ...(checks.length < allChecks.length ? {} : { allowed: waived }),
-    };
-    const key = JSON.stringify([facts.checks, unseen.map(({ id }) => id), release, facts.allowed]);
-    if (key === this.#told || (facts.allowed === undefined && this.#told !== "")) return;
-    this.#told = key;
-    this.#context.tell("watching", this.guest, { run: this.guest.run, durationMs, ...facts });
-  }
-
-  #tellFailure({ crashed, code, message }: ScanResult & { ok: false }): void {
-    if (ANOTHER_BOOT.has(code)) this.#rebooted();
-    const facts = { run: this.guest.run, code, message, waitMs: this.#scanner.backOffMs };
-    if (crashed) this.#context.tell("scanner-ended", this.guest, facts);
-    else if (code !== this.#told) this.#context.tell("sweep-failed", this.guest, facts);
-    this.#told = code;
-  }
-
-  #tellCount(atEnd: boolean): void {
-    const counted = this.#count.take(atEnd);
-    if (counted === undefined) return;
-    this.#context.tell("sweeps", this.guest, { run: this.guest.run, ...counted });
-  }
-
-  /** Open findings that only one sweep saw. */
-  #unsure() {
-    const seen = (id: string): number => this.#sightings.filter((one) => one.id === id).length;
-    return this.#lives.open.filter(({ id }) => seen(id) === 1);
+  /** What counts of a look; one that failed has seen nothing. */
+  #seenBy(result: ScanResult, at: Date): Sweep {
+    if (!result.ok) {
+      if (ANOTHER_BOOT.has(result.code)) this.#rebooted();
+      this.#coverage.failed(result, this.#scanner.backOffMs);
+      return { ...NOTHING, startedAt: at };
+    }
+    this.#boots = false;
+    this.#cpuMs = result.cpuMs;
+    const seen = this.#patience.take(result.sweep, this.#context.config.liveness);
+    this.#coverage.swept(seen, result.cpuMs, result.release);
+    return seen;
   }
 
   #waitMs(schedule: Schedule): number {
     const { backOffMs } = this.#scanner;
     if (backOffMs > 0) return backOffMs;
-    if (this.#unsure().length > 0) return Math.min(CONFIRM_MS, schedule.interval);
+    if (this.#triage.unsure.length > 0) return Math.min(CONFIRM_MS, schedule.interval);
     return waitAfter(schedule, this.#cpuMs);
   }
 }
