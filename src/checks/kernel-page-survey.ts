@@ -1,4 +1,5 @@
 import { visitKernelPages } from "../arch/x86/mapped-ranges.ts";
+import type { KernelPage, TableWalk } from "../arch/x86/mapped-ranges.ts";
 import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "../linux/kernel.ts";
 
@@ -13,8 +14,8 @@ export type Run = { start: GuestVirtual; size: number; readonly physical: GuestP
 
 /** Mappings of the kernel's half that no sound kernel has, by what is wrong with them. */
 export type PageSurvey = {
-  /** All tables were read. */
-  readonly whole: boolean;
+  /** Why some of the mappings were not seen. */
+  readonly unseen: readonly string[];
   /** Executable pages that were looked at. */
   readonly executable: number;
   readonly writable: readonly Run[];
@@ -45,31 +46,34 @@ export function surveyKernelPages(
     reachable: [] as Run[],
   };
   let executable = 0;
-  const visit = (
-    start: GuestVirtual,
-    size: number,
-    physical: GuestPhysical,
-    mayWrite: boolean,
-    mayExecute: boolean,
-    mayUse: boolean,
-  ): void => {
+  const visit = ({ start, size, physical, ...rights }: KernelPage): void => {
     const overlapsText = physical < textEnd && physical + size > image.physical;
     // Text that is writable where it belongs is found as writable and executable.
     const isItself = start >= image.virtual && start < image.virtual + image.size;
-    if (mayWrite && overlapsText && !isItself) add(found.aliases, start, size, physical);
-    if (mayUse && start !== VSYSCALL) add(found.reachable, start, size, physical);
+    if (rights.writable && overlapsText && !isItself) add(found.aliases, start, size, physical);
+    if (rights.user && start !== VSYSCALL) add(found.reachable, start, size, physical);
     const isConstant = start < rodata.end && start + size > rodata.start;
-    if (mayWrite && isConstant && !mayExecute) add(found.unprotected, start, size, physical);
-    if (!mayExecute) return;
-    if (mayWrite) add(found.writable, start, size, physical);
+    if (rights.writable && isConstant && !rights.executable) {
+      add(found.unprotected, start, size, physical);
+    }
+    if (!rights.executable) return;
+    if (rights.writable) add(found.writable, start, size, physical);
     for (let at = 0; at < size && executable < MAX_PAGES; at += PAGE) {
       executable++;
       if (!owned(start + at)) add(found.ownerless, start + at, PAGE, physical + at);
     }
   };
   const { folding, tables } = space;
-  const whole = visitKernelPages(memory, folding, tables, kernel.budget(), visit);
-  return { ...found, whole: whole && executable < MAX_PAGES, executable };
+  const walk = visitKernelPages(memory, folding, tables, kernel.budget(), visit);
+  return { ...found, unseen: unseenOf(walk, executable), executable };
+}
+
+function unseenOf({ ended, missing }: TableWalk, executable: number): string[] {
+  const whole = ended && executable < MAX_PAGES;
+  return [
+    ...(whole ? [] : ["the page tables are larger than any kernel's"]),
+    ...(missing === 0 ? [] : [`${missing} page tables are not in memory`]),
+  ];
 }
 
 /** Neighbours become one run. */

@@ -13,7 +13,7 @@ const PAGE = 4096;
 
 /** What is said of pages with each fault. */
 const FAULTS: readonly [
-  kind: Exclude<keyof PageSurvey, "whole" | "executable">,
+  kind: Exclude<keyof PageSurvey, "unseen" | "executable">,
   name: string,
   says: (address: string) => string,
 ][] = [
@@ -50,7 +50,7 @@ export const kernelPages: Check = {
       isKexecCopy(kernel, page) ||
       onlyTraps(context, page);
     const found = surveyKernelPages(kernel, owned);
-    if (!found.whole) context.unseen("the page tables are larger than any kernel's");
+    for (const reason of found.unseen) context.unseen(reason);
     context.cover(found.executable);
     const isOpen = isUnprotected(context);
     if (isOpen) reportUnprotected(context, found);

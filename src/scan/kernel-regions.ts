@@ -63,21 +63,19 @@ function areasOf(kernel: Kernel, budget: Budget, problem: (reason: string) => vo
   }
   const areas = { direct: [] as Run[], mapped: [] as Run[] };
   const top = pages + PAGES_SPAN;
-  const whole = visitKernelPages(
+  const { ended, missing } = visitKernelPages(
     memory,
     space.folding,
     space.tables,
     budget,
-    (start, size, physical) => {
+    ({ start, size, physical }) => {
       if (start >= pages && start < top) return;
-      add(start >= directStart && start < directEnd ? areas.direct : areas.mapped, {
-        start,
-        size,
-        physical,
-      });
+      const isDirect = start >= directStart && start < directEnd;
+      add(isDirect ? areas.direct : areas.mapped, { start, size, physical });
     },
   );
-  if (!whole) problem("the page tables are larger than any kernel's");
+  if (!ended) problem("the page tables are larger than any kernel's");
+  if (missing > 0) problem(`${missing} page tables are not in memory`);
   return areas;
 }
 

@@ -14,46 +14,60 @@ const ENTRIES = 512;
 const KERNEL_HALF = 256;
 const TWO_48 = 2 ** 48;
 
-/** A mapped page of the kernel half and its rights, all levels taken together. */
-export type LeafVisitor = (
-  start: GuestVirtual,
-  size: number,
-  physical: GuestPhysical,
-  writable: boolean,
-  executable: boolean,
-  user: boolean,
-) => void;
+/** What may be done with a page, all levels of the tables taken together. */
+type Rights = {
+  readonly writable: boolean;
+  readonly executable: boolean;
+  /** Programs may reach it. */
+  readonly user: boolean;
+};
 
-/**
- * Hands every mapped page of the kernel half of an address space to `visit`, in ascending order.
- * Returns false where the budget ended before the tables did.
- */
+/** A mapped page of the kernel half. */
+export type KernelPage = Rights & {
+  readonly start: GuestVirtual;
+  /** 4 KiB, 2 MiB or 1 GiB. */
+  readonly size: number;
+  readonly physical: GuestPhysical;
+};
+
+/** How far the tables could be followed. */
+export type TableWalk = {
+  /** The budget did not end before the tables did. */
+  readonly ended: boolean;
+  /** Tables that are not in memory; what they map was not seen. */
+  readonly missing: number;
+};
+
+/** Hands every mapped page of the kernel half of an address space to `visit`, in ascending order. */
 export function visitKernelPages(
   memory: PhysicalMemory,
   folding: AddressFolding,
-  tables: PageTables,
+  { root, levels }: Pick<PageTables, "root" | "levels">,
   budget: Budget,
-  visit: LeafVisitor,
-): boolean {
+  visit: (page: KernelPage) => void,
+): TableWalk {
   const walk = new Walk(memory, budget, visit);
+  if (memory.offsetOf(root) < 0) return { ended: true, missing: 1 };
   for (let index = KERNEL_HALF; index < ENTRIES; index++) {
-    if (tables.levels === 4) {
-      walk.entry(tables.root, index, -TWO_48 + index * 2 ** 39, 2 ** 39, true, true, true);
-    } else {
+    if (levels === 4) walk.entry(root, index, -TWO_48 + index * 2 ** 39, 2 ** 39, ALL);
+    else {
       const start = folding.foldBig((0xfe00n << 48n) | (BigInt(index) << 48n));
       // A region without a slot is empty, see findPageTables.
-      if (start === start) walk.entry(tables.root, index, start, TWO_48, true, true, true);
+      if (start === start) walk.entry(root, index, start, TWO_48, ALL);
     }
   }
-  return !budget.exhausted;
+  return { ended: !budget.exhausted, missing: walk.missing };
 }
+
+const ALL: Rights = { writable: true, executable: true, user: true };
 
 class Walk {
   readonly #memory: PhysicalMemory;
   readonly #budget: Budget;
-  readonly #visit: LeafVisitor;
+  readonly #visit: (page: KernelPage) => void;
+  missing = 0;
 
-  constructor(memory: PhysicalMemory, budget: Budget, visit: LeafVisitor) {
+  constructor(memory: PhysicalMemory, budget: Budget, visit: (page: KernelPage) => void) {
     this.#memory = memory;
     this.#budget = budget;
     this.#visit = visit;
@@ -65,9 +79,7 @@ class Walk {
     index: number,
     start: GuestVirtual,
     span: number,
-    writable: boolean,
-    executable: boolean,
-    user: boolean,
+    above: Rights,
   ): void {
     const at = this.#memory.offsetOf(table);
     if (at < 0) return;
@@ -76,27 +88,26 @@ class Walk {
     if ((low & PRESENT) === 0) return;
     const high = this.#memory.u32[word + 1];
     const frame = entryFrame(low, high);
-    const mayWrite = writable && (low & WRITABLE) !== 0;
-    const mayExecute = executable && high < NO_EXECUTE;
-    const mayUse = user && (low & USER) !== 0;
+    const rights = {
+      writable: above.writable && (low & WRITABLE) !== 0,
+      executable: above.executable && high < NO_EXECUTE,
+      user: above.user && (low & USER) !== 0,
+    };
     if (span === 4096 || ((low & LARGE) !== 0 && span <= 2 ** 30)) {
-      this.#visit(start, span, frame - (frame % span), mayWrite, mayExecute, mayUse);
+      this.#visit({ start, size: span, physical: frame - (frame % span), ...rights });
     } else {
-      this.#table(frame, start, span / ENTRIES, mayWrite, mayExecute, mayUse);
+      this.#table(frame, start, span / ENTRIES, rights);
     }
   }
 
-  #table(
-    table: GuestPhysical,
-    start: GuestVirtual,
-    span: number,
-    writable: boolean,
-    executable: boolean,
-    user: boolean,
-  ): void {
+  #table(table: GuestPhysical, start: GuestVirtual, span: number, rights: Rights): void {
+    if (this.#memory.offsetOf(table) < 0) {
+      this.missing++;
+      return;
+    }
     for (let index = 0; index < ENTRIES; index++) {
       if (!this.#budget.step()) return;
-      this.entry(table, index, start + index * span, span, writable, executable, user);
+      this.entry(table, index, start + index * span, span, rights);
     }
   }
 }
