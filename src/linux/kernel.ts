@@ -155,11 +155,14 @@ export class Kernel {
     return this.space.folding.format(address);
   }
 
-  /** Page-table isolation is on: user mode runs on a second, smaller root (X86_FEATURE_PTI). */
-  get kpti(): boolean {
+  /**
+   * Page-table isolation is on: user mode runs on a second, smaller root (X86_FEATURE_PTI).
+   * Undefined where that word of the processor's features cannot be read.
+   */
+  get kpti(): boolean | undefined {
     const capabilities = this.types.member("cpuinfo_x86", "x86_capability")?.offset ?? FAULT;
     const word = this.space.u32(this.symbol("boot_cpu_data") + capabilities + PTI_WORD * 4);
-    return (word & PTI_BIT) !== 0;
+    return word === word ? (word & PTI_BIT) !== 0 : undefined;
   }
 
   /** Limits for one view: steps for every list it walks, and time. */

@@ -15,7 +15,11 @@ export type Info = {
     readonly size: number;
     readonly ranges: readonly { readonly start: string; readonly size: number }[];
   };
-  readonly paging: { readonly levels: 4 | 5; readonly kpti: boolean; readonly root: string };
+  readonly paging: {
+    readonly levels: 4 | 5;
+    readonly kpti: boolean | undefined;
+    readonly root: string;
+  };
   readonly image: {
     readonly virtual: string;
     readonly physical: string;
@@ -78,13 +82,14 @@ export function kernelDocument({ identity }: Kernel): object {
 /** The fields of `kvmsec.info/1` behind its target. */
 export function infoDocument(kernel: Kernel): object {
   const { release: _, buildId: __, banner: ___, ...rest } = readInfo(kernel);
-  const { hostname, machine, bootTime } = rest;
+  const { hostname, machine, bootTime, paging } = rest;
   return {
     kernel: kernelDocument(kernel),
     ...rest,
     hostname: hostname ?? null,
     machine: machine ?? null,
     bootTime: bootTime ?? null,
+    paging: { ...paging, kpti: paging.kpti ?? null },
     warnings: kernel.warnings,
   };
 }
@@ -97,6 +102,7 @@ function utsName(kernel: Kernel, member: string): string | undefined {
 
 /** Bits of `__cpu_online_mask` (kernel/cpu.c), NaN where it cannot be read. */
 function onlineCpus(kernel: Kernel): number {
+  if (!kernel.types.has("cpumask", "bits")) return Number.NaN;
   const limit = Math.min(kernel.types.size("cpumask") * 8, MAX_CPUS);
   const mask = kernel.symbol("__cpu_online_mask");
   let online = 0;

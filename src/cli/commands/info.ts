@@ -34,12 +34,9 @@ function describe(info: Info): string[] {
     ["build id", info.buildId ?? "none"],
     ["host name", info.hostname ?? "?"],
     ["booted", info.bootTime?.toISOString() ?? "?"],
-    ["processors", String(info.cpus)],
+    ["processors", info.cpus === info.cpus ? String(info.cpus) : "?"],
     ["memory", `${sizeText(memory.size)} (${memory.kind})`],
-    [
-      "paging",
-      `${paging.levels} levels, ${paging.kpti ? "isolated (KPTI)" : "not isolated"}, root ${paging.root}`,
-    ],
+    ["paging", `${paging.levels} levels, ${isolationText(paging.kpti)}, root ${paging.root}`],
     ["image", `${image.virtual} at physical ${image.physical}, ${sizeText(image.size)}`],
     [
       "KASLR",
@@ -48,4 +45,9 @@ function describe(info: Info): string[] {
     ["symbols", `${info.symbols}, types from ${info.types}`],
   ];
   return rows.map(([name, value]) => `${name.padEnd(11)} ${printable(value)}`);
+}
+
+function isolationText(kpti: boolean | undefined): string {
+  if (kpti === undefined) return "isolated or not: unknown";
+  return kpti ? "isolated (KPTI)" : "not isolated";
 }
