@@ -26,14 +26,6 @@ static void hook(void)
 {
 }
 
-static bool calls(const u8 *at, const u8 *to)
-{
-	s32 distance;
-
-	memcpy(&distance, at + 1, 4);
-	return (*at == 0xe8 || *at == 0xe9) && at + 5 + distance == to;
-}
-
 static void put(const u8 *what)
 {
 	u8 *second;
@@ -59,7 +51,7 @@ static int plant(void)
 		return -ENOENT;
 	alias = strcmp(where, "alias") == 0;
 	if (strcmp(where, "call") == 0)
-		for (at = 16; !calls(code + at, find(callee)); at++)
+		for (at = 16; !branches(code + at, find(callee)); at++)
 			if (at == 2048)
 				return -ENOENT;
 	if (strcmp(where, "alternative") == 0)

@@ -13,8 +13,7 @@
 
 static long (*original)(const struct pt_regs *regs);
 static void **slot;
-static u8 *call;
-static u8 bytes[5];
+static struct branch_site call;
 
 static long heard(const struct pt_regs *regs)
 {
@@ -26,28 +25,13 @@ static long heard(const struct pt_regs *regs)
 static int plant(void)
 {
 	u8 *code = find("x64_sys_call");
-	u8 patched[5];
-	int at;
 
 	original = find("__x64_sys_kill");
-	slot = code ? NULL : (void **)find("sys_call_table") + KILL;
-	if (slot) {
-		poke_pointer(slot, heard);
-		return 0;
-	}
-	for (at = 0; at < 0x4000; at++) {
-		s32 distance;
-
-		memcpy(&distance, code + at + 1, 4);
-		if ((code[at] != 0xe8 && code[at] != 0xe9) || code + at + 5 + distance != (u8 *)original)
-			continue;
-		call = code + at;
-		memcpy(bytes, call, 5);
-		branch(patched, bytes[0], call, heard);
-		poke(call, patched, 5);
-		return 0;
-	}
-	return -ENOENT;
+	if (code)
+		return redirect(&call, code, original, heard);
+	slot = (void **)find("sys_call_table") + KILL;
+	poke_pointer(slot, heard);
+	return 0;
 }
 
 static void undo(void)
@@ -55,5 +39,5 @@ static void undo(void)
 	if (slot)
 		poke_pointer(slot, original);
 	else
-		poke(call, bytes, 5);
+		restore_branch(&call);
 }

@@ -53,6 +53,45 @@ static void __maybe_unused branch(u8 *bytes, u8 opcode, const void *from, const 
 	memcpy(bytes + 1, &distance, 4);
 }
 
+/* Whether a call or jump stands there that leads to `to`. */
+static bool __maybe_unused branches(const u8 *at, const u8 *to)
+{
+	s32 distance;
+
+	memcpy(&distance, at + 1, 4);
+	return (*at == 0xe8 || *at == 0xe9) && at + 5 + distance == to;
+}
+
+/* A call or jump in somebody's text, and what it was before it was led elsewhere. */
+struct branch_site {
+	u8 *at;
+	u8 bytes[5];
+};
+
+/* Leads the branch of `code` that goes to `from` on to `to`. */
+static int __maybe_unused redirect(struct branch_site *site, u8 *code, const void *from,
+				   const void *to)
+{
+	u8 patched[5];
+	u8 *at;
+
+	for (at = code; code && from && at < code + 0x4000; at++) {
+		if (!branches(at, from))
+			continue;
+		site->at = at;
+		memcpy(site->bytes, at, 5);
+		branch(patched, at[0], at, to);
+		poke(at, patched, 5);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static void __maybe_unused restore_branch(const struct branch_site *site)
+{
+	poke(site->at, site->bytes, 5);
+}
+
 static ssize_t trigger_write(struct file *file, const char __user *data, size_t size, loff_t *at)
 {
 	if (planted)

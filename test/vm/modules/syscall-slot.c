@@ -14,8 +14,7 @@ module_param(dispatcher, charp, 0);
 
 static void **slot;
 static void *original;
-static u8 *call;
-static u8 bytes[5];
+static struct branch_site call;
 
 static long taken(const void *regs)
 {
@@ -24,33 +23,15 @@ static long taken(const void *regs)
 
 static int plant(void)
 {
-	u8 patched[5];
-	u8 *code = find(dispatcher);
-	void *to = handler ? find(handler) : NULL;
-	int at;
-
-	if (!handler) {
-		slot = find(table);
-		if (!slot)
-			return -ENOENT;
-		slot += number;
-		original = *slot;
-		poke_pointer(slot, taken);
-		return 0;
-	}
-	for (at = 0; code && at < 0x4000; at++) {
-		s32 distance;
-
-		memcpy(&distance, code + at + 1, 4);
-		if ((code[at] != 0xe8 && code[at] != 0xe9) || code + at + 5 + distance != (u8 *)to)
-			continue;
-		call = code + at;
-		memcpy(bytes, call, 5);
-		branch(patched, bytes[0], call, taken);
-		poke(call, patched, 5);
-		return 0;
-	}
-	return -ENOENT;
+	if (handler)
+		return redirect(&call, find(dispatcher), find(handler), taken);
+	slot = find(table);
+	if (!slot)
+		return -ENOENT;
+	slot += number;
+	original = *slot;
+	poke_pointer(slot, taken);
+	return 0;
 }
 
 static void undo(void)
@@ -58,5 +39,5 @@ static void undo(void)
 	if (slot)
 		poke_pointer(slot, original);
 	else
-		poke(call, bytes, 5);
+		restore_branch(&call);
 }
