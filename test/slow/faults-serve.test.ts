@@ -5,17 +5,15 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "../../src/daemon/inspect.ts";
 import type { GuardEvent } from "../../src/events/event.ts";
-import { writeGuest } from "../../src/response/guest-write.ts";
 import { Journal } from "../../src/response/journal.ts";
 import { restore } from "../../src/response/restore.ts";
 import { saveCleanState } from "../../src/response/save-clean.ts";
-import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
-import { createVm, deleteVm, listVms, openVm, startVm, stopVm } from "../../src/vm/guest-vm.ts";
-import { attach } from "../../src/vm/guest.ts";
-import { testHome } from "../vm/golden-image.ts";
+import { openVm } from "../../src/vm/guest-vm.ts";
 import type { TestHome } from "../vm/golden-image.ts";
 import { hookOption, mustHold, randomOf } from "../vm/harness/fault-run.ts";
 import { Guard, is } from "../vm/harness/guard.ts";
+import { tamperSystemCall } from "../vm/harness/system-call-slot.ts";
+import { Lab } from "../vm/lab.ts";
 
 /** KVMSEC_FAULTS=FIRST-LAST runs a part of them. */
 const [FIRST = 1, LAST = 60] = (process.env["KVMSEC_FAULTS"] ?? "")
@@ -23,7 +21,6 @@ const [FIRST = 1, LAST = 60] = (process.env["KVMSEC_FAULTS"] ?? "")
   .map(Number)
   .filter(Boolean);
 const NAME = "victim";
-const SLOT = 139;
 const PATIENCE_MS = 600_000;
 const plans = [
   ["freeze", "capture"],
@@ -47,36 +44,16 @@ const faults = [
   ["stall", "reaction-worker.ts"],
   ["qemu", "reaction-worker.ts"],
 ] as const;
+let lab: Lab;
 let home: TestHome;
 
 before(async () => {
-  home = await testHome();
-  process.env["KVMSEC_HOME"] = home.root;
-  await createVm(NAME, { image: home.image, memoryBytes: 256 * 2 ** 20, ram: "file" }, home);
-  await startVm(NAME, {}, home);
-  {
-    using link = await openConsole(openVm(NAME, home), home);
-    await waitForLogin(link, NAME, 600_000);
-  }
+  lab = await Lab.boot(NAME, { memoryBytes: 256 * 2 ** 20, ram: "file" });
+  home = lab.home;
   await saveCleanState(home, NAME, inspect);
 });
 
-after(async () => {
-  for (const { name, run } of listVms(home)) {
-    if (run !== undefined) await stopVm(name, { force: true }, home);
-    await deleteVm(name, home);
-  }
-  home[Symbol.dispose]();
-});
-
-async function tamper(): Promise<void> {
-  using guest = await attach(NAME);
-  const { kernel } = guest;
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(kernel.space.folding.unfold(kernel.requireSymbol("__x64_sys_getpid")));
-  const slot = kernel.requireSymbol("sys_call_table") + SLOT * 8;
-  await writeGuest(home, guest, slot, bytes, "a test");
-}
+after(() => lab[Symbol.asyncDispose]());
 
 /** What a guard's log says from a number on. */
 const since = (guard: Guard, number: number): GuardEvent[] =>
@@ -124,7 +101,7 @@ for (let seed = FIRST; seed <= LAST; seed++) {
         KVMSEC_FAULT_ONCE: struck,
       });
       await guard.until(is("watching"), begin);
-      await tamper();
+      await tamperSystemCall(home, NAME);
       // The fault may strike only when it is told to end.
       let status: number | null = null;
       for (let ends = 0; status === null && ends < 3; ends++) {

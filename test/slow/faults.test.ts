@@ -8,11 +8,10 @@ import { Journal } from "../../src/response/journal.ts";
 import { restore } from "../../src/response/restore.ts";
 import { setLinks } from "../../src/response/isolate.ts";
 import { saveCleanState } from "../../src/response/save-clean.ts";
-import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
-import { createVm, deleteVm, listVms, openVm, startVm, stopVm } from "../../src/vm/guest-vm.ts";
-import { testHome } from "../vm/golden-image.ts";
+import { openVm } from "../../src/vm/guest-vm.ts";
 import type { TestHome } from "../vm/golden-image.ts";
 import { faultKinds, mustHold, randomOf, runFaulty } from "../vm/harness/fault-run.ts";
+import { Lab } from "../vm/lab.ts";
 
 const NAME = "faulty";
 /** KVMSEC_FAULTS=FIRST-LAST runs a part of the 200. */
@@ -20,6 +19,7 @@ const [FIRST = 1, LAST = 200] = (process.env["KVMSEC_FAULTS"] ?? "")
   .split("-")
   .map(Number)
   .filter(Boolean);
+let lab: Lab;
 let home: TestHome;
 let names = 0;
 
@@ -35,26 +35,14 @@ const commands: readonly (() => readonly string[])[] = [
 ];
 
 before(async () => {
-  home = await testHome();
-  process.env["KVMSEC_HOME"] = home.root;
-  await createVm(NAME, { image: home.image, memoryBytes: 256 * 2 ** 20, ram: "file" }, home);
-  await startVm(NAME, {}, home);
-  {
-    using link = await openConsole(openVm(NAME, home), home);
-    await waitForLogin(link, NAME, 600_000);
-  }
+  lab = await Lab.boot(NAME, { memoryBytes: 256 * 2 ** 20, ram: "file" });
+  home = lab.home;
   await saveCleanState(home, NAME, inspect);
   const fault = { kind: "kill", point: 1_000_000, command: ["snapshot", "create", NAME, "first"] };
   assert.equal(await runFaulty(home, { ...fault, kind: "kill" }, 0), "0");
 });
 
-after(async () => {
-  for (const { name, run } of listVms(home)) {
-    if (run !== undefined) await stopVm(name, { force: true }, home);
-    await deleteVm(name, home);
-  }
-  home[Symbol.dispose]();
-});
+after(() => lab[Symbol.asyncDispose]());
 
 /** A guest that runs and has its network, from which each fault begins. */
 async function ready(): Promise<number> {

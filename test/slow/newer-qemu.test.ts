@@ -21,7 +21,7 @@ test("the QEMU is a newer one than the oldest that is supported", () => {
 });
 
 // What QEMU leaves out of a device state, and what it says, changed more than once since 7.2.
-for (const file of ["response", "response-foreign", "demo", "vm-life", "qmp"]) {
+for (const file of ["response", "response-foreign", "demo", "vm-life", "vm-mishaps", "qmp"]) {
   test(`${file}.test.ts holds with a newer QEMU`, async () => {
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const args = ["--conditions=kvmsec-source", "--test", join(folder, `${file}.test.ts`)];

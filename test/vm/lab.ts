@@ -7,7 +7,9 @@ import type { CommandResult } from "./command-line.ts";
 import { testHome } from "./golden-image.ts";
 import type { TestHome } from "./golden-image.ts";
 
-/** A VM of kvmsec in a home of its own, with somebody at its console. */
+const BOOT_MS = 600_000;
+
+/** A VM of kvmsec in a home of its own, which is KVMSEC_HOME, with somebody at its console. */
 export class Lab implements AsyncDisposable {
   readonly home: TestHome;
   readonly name: string;
@@ -20,11 +22,12 @@ export class Lab implements AsyncDisposable {
   /** Makes the VM and waits until it offers a login. */
   static async boot(name: string, options: Partial<CreateOptions> = {}): Promise<Lab> {
     const home = await testHome();
+    process.env["KVMSEC_HOME"] = home.root;
     const lab = new Lab(home, name);
     await createVm(name, { image: home.image, memoryBytes: 512 * 2 ** 20, ...options }, home);
     await startVm(name, {}, home);
     using link = await openConsole(lab.vm, home);
-    await waitForLogin(link, name, 300_000);
+    await waitForLogin(link, name, BOOT_MS);
     return lab;
   }
 
@@ -52,11 +55,16 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { name, run } of listVms(this.home)) {
-      if (run !== undefined) await stopVm(name, { force: true }, this.home);
-      await deleteVm(name, this.home);
-    }
+    await endVms(this.home);
     this.home[Symbol.dispose]();
+  }
+}
+
+/** Ends and deletes every VM of a home. */
+export async function endVms(home: TestHome): Promise<void> {
+  for (const { name, run } of listVms(home)) {
+    if (run !== undefined) await stopVm(name, { force: true }, home);
+    await deleteVm(name, home);
   }
 }
 

@@ -22,7 +22,6 @@ let lab: Lab;
 
 before(async () => {
   lab = await Lab.boot(NAME, { packets: { keepBytes: 4 * MIB } });
-  process.env["KVMSEC_HOME"] = lab.home.root;
 });
 after(() => lab[Symbol.asyncDispose]());
 

@@ -1,21 +1,10 @@
 import assert from "node:assert/strict";
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readFileSync,
-  readSync,
-  readdirSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, openSync, readFileSync, readSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "../../src/daemon/inspect.ts";
-import type { Kernel } from "../../src/linux/kernel.ts";
 import { capture } from "../../src/response/capture.ts";
-import { writeGuest } from "../../src/response/guest-write.ts";
 import { Journal } from "../../src/response/journal.ts";
 import { settlePending } from "../../src/response/pending.ts";
 import { respond } from "../../src/response/respond.ts";
@@ -26,69 +15,37 @@ import { readTimeline } from "../../src/evidence/read-timeline.ts";
 import { readManifest, verifyPackage } from "../../src/evidence/verify.ts";
 import { GuestClock } from "../../src/linux/clock.ts";
 import { netdevs } from "../../src/views/netdevs.ts";
-import { openConsole, waitForLogin } from "../../src/vm/console-link.ts";
+import { openConsole } from "../../src/vm/console-link.ts";
 import { locateRam } from "../../src/vm/ram-location.ts";
 import { qemuProcess } from "../../src/vm/qemu-process.ts";
 import { connectQmp } from "../../src/qmp/connection.ts";
 import { RunningCopy } from "../../src/response/running-copy.ts";
 import { copySparse } from "../../src/response/sparse-copy.ts";
 import { attach } from "../../src/vm/guest.ts";
-import {
-  createVm,
-  deleteVm,
-  listVms,
-  openVm,
-  startVm,
-  stopVm,
-  vmState,
-} from "../../src/vm/guest-vm.ts";
-import { kvmsec, refusal, startKvmsec } from "./command-line.ts";
-import { testHome } from "./golden-image.ts";
+import { openVm, stopVm, vmState } from "../../src/vm/guest-vm.ts";
+import { refusal, startKvmsec } from "./command-line.ts";
 import type { TestHome } from "./golden-image.ts";
+import { flipByte } from "./harness/flip-byte.ts";
+import { systemCallSlot, tamperSystemCall } from "./harness/system-call-slot.ts";
+import { Lab } from "./lab.ts";
 
-const SLOT = 139;
 const NAME = "victim";
+let lab: Lab;
 let home: TestHome;
 let original: string;
 let evidence: string;
 
 before(async () => {
-  home = await testHome();
-  process.env["KVMSEC_HOME"] = home.root;
+  lab = await Lab.boot(NAME);
+  home = lab.home;
   evidence = join(home.root, "evidence", "first");
-  await createVm(NAME, { image: home.image, memoryBytes: 512 * 2 ** 20 }, home);
-  await startVm(NAME, {}, home);
-  using link = await openConsole(openVm(NAME, home), home);
-  await waitForLogin(link, NAME, 300_000);
-  original = await slot(NAME);
+  original = await systemCallSlot(NAME);
 });
 
-after(async () => {
-  for (const { name, run } of listVms(home)) {
-    if (run !== undefined) await stopVm(name, { force: true }, home);
-    await deleteVm(name, home);
-  }
-  home[Symbol.dispose]();
-});
+after(() => lab[Symbol.asyncDispose]());
 
-const run = (...args: string[]) => kvmsec(home.root, ...args);
+const run = (...args: string[]) => lab.run(...args);
 const state = () => vmState(openVm(NAME, home), 10_000);
-const slotOf = (kernel: Kernel) => kernel.requireSymbol("sys_call_table") + SLOT * 8;
-
-async function slot(target: string): Promise<string> {
-  using guest = await attach(target);
-  return Buffer.from(guest.kernel.space.bytes(slotOf(guest.kernel), 8) ?? []).toString("hex");
-}
-
-async function tamper(): Promise<string> {
-  using guest = await attach(NAME);
-  const { kernel } = guest;
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(kernel.space.folding.unfold(kernel.requireSymbol("__x64_sys_getpid")));
-  const { before, after } = await writeGuest(home, guest, slotOf(kernel), bytes, "a test");
-  assert.equal(before, original);
-  return after;
-}
 
 async function carriers(): Promise<boolean[]> {
   using guest = await attach(NAME);
@@ -135,7 +92,7 @@ test("a clean state is saved, and only a clean one", async () => {
   const { state: saved } = await saveCleanState(home, NAME, inspect);
   assert.equal(saved.kind, "clean");
   assert.equal(await state(), "running");
-  await tamper();
+  assert.equal((await tamperSystemCall(home, NAME)).before, original);
   assert.equal(refusal(await run("respond", NAME, "save-clean")), "1 KVMSEC_CLEAN_STATE_DIRTY");
   assert.equal(await state(), "running", "a refusal leaves no guest stopped");
 });
@@ -152,7 +109,7 @@ async function setClock(): Promise<void> {
 }
 
 test("a capture holds the tampering, its views and findings are of that moment, and the guest runs on", async () => {
-  const tampered = await slot(NAME);
+  const tampered = await systemCallSlot(NAME);
   assert.notEqual(tampered, original);
   await setClock();
   const { pauseMs, verdict, manifest } = await capture(home, NAME, evidence, { inspect });
@@ -162,7 +119,7 @@ test("a capture holds the tampering, its views and findings are of that moment, 
   const { method, methodReason } = manifest.facts;
   assert.equal(methodReason === null, method === "copy-behind");
   assert.equal(await state(), "running");
-  assert.equal(await slot(`file:${join(evidence, "memory.elf")}`), tampered);
+  assert.equal(await systemCallSlot(`file:${join(evidence, "memory.elf")}`), tampered);
   const names = new Set(manifest.files.map(({ path }) => path));
   for (const name of [
     "device-state.bin",
@@ -243,7 +200,7 @@ test("a changed byte anywhere in a package is named by verify", async () => {
     ["device-state.bin", 1000],
     ["views/ps.json", 10],
   ] as const) {
-    const undo = flip(join(evidence, name), at);
+    const undo = flipByte(join(evidence, name), at);
     const told = await run("evidence", "verify", evidence);
     assert.equal(told.status, 1);
     assert.match(told.stdout, new RegExp(`^${name}: was changed$`, "m"));
@@ -251,19 +208,6 @@ test("a changed byte anywhere in a package is named by verify", async () => {
   }
   assert.equal((await run("evidence", "verify", evidence)).status, 0);
 });
-
-function flip(path: string, at: number): () => void {
-  const change = (): void => {
-    const fd = openSync(path, "r+");
-    const byte = Buffer.alloc(1);
-    readSync(fd, byte, 0, 1, at);
-    byte[0]! ^= 1;
-    writeSync(fd, byte, 0, 1, at);
-    closeSync(fd);
-  };
-  change();
-  return change;
-}
 
 test("a capture that is killed leaves no stopped guest and no half package", async () => {
   const folder = join(home.root, "evidence", "killed");
@@ -293,7 +237,7 @@ test("a capture that is killed leaves no stopped guest and no half package", asy
 });
 
 test("a clean state that was changed is refused before anything is done to the guest", async () => {
-  const undo = flip(join(stateFolder(home, NAME, DEFAULT_CLEAN), "ram.img"), 100 * 2 ** 20);
+  const undo = flipByte(join(stateFolder(home, NAME, DEFAULT_CLEAN), "ram.img"), 100 * 2 ** 20);
   const { pid } = openVm(NAME, home).run!;
   const told = refusal(await run("respond", NAME, "restore", "--no-evidence"));
   assert.equal(told, "3 KVMSEC_STATE_UNVERIFIED");
@@ -307,7 +251,7 @@ test("restore puts the clean guest back: another QEMU, the tampering gone, on it
   assert.deepEqual([restored.from, restored.verdict], ["clean-state", "clean"]);
   assert.notEqual(openVm(NAME, home).run!.pid, pid);
   assert.equal(await state(), "running");
-  assert.equal(await slot(NAME), original);
+  assert.equal(await systemCallSlot(NAME), original);
   await untilCarriers(true);
 });
 
@@ -332,7 +276,7 @@ test("a restoration whose kvmsec died after it had ended the guest is done to it
   assert.match(told.stderr, /'restore' of victim was cut short before; now finished/);
   assert.equal(openVm(NAME, home).config.uuid, config.uuid);
   assert.equal(await state(), "running");
-  assert.equal(await slot(NAME), original);
+  assert.equal(await systemCallSlot(NAME), original);
 });
 
 test("compressed, a package verifies, opens and is read as before", async () => {
@@ -342,17 +286,17 @@ test("compressed, a package verifies, opens and is read as before", async () => 
       .reduce((sum, bytes) => sum + bytes, 0);
   const plain = disk();
   const shown = (await run("ps", `file:${join(evidence, "memory.elf")}`, "--json")).stdout;
-  const tampered = await slot(`file:${join(evidence, "memory.elf")}`);
+  const tampered = await systemCallSlot(`file:${join(evidence, "memory.elf")}`);
   const told = await run("evidence", "compress", evidence, "--json");
   assert.equal(told.status, 0, told.stderr);
   assert.equal(existsSync(join(evidence, "memory.elf")), false);
   assert.ok(disk() < plain / 2, `${disk()} of ${plain} bytes`);
   assert.equal((await run("evidence", "verify", evidence)).status, 0);
   const packed = join(evidence, "memory.elf.zst");
-  assert.equal(await slot(`file:${packed}`), tampered);
+  assert.equal(await systemCallSlot(`file:${packed}`), tampered);
   const again = (await run("ps", `file:${join(evidence, "memory.elf")}`, "--json")).stdout;
   assert.deepEqual(JSON.parse(again).processes, JSON.parse(shown).processes);
-  const undo = flip(packed, Math.floor(statSync(packed).size / 2));
+  const undo = flipByte(packed, Math.floor(statSync(packed).size / 2));
   assert.match(
     (await run("evidence", "verify", evidence)).stdout,
     /^memory\.elf\.zst: was changed$/m,
@@ -363,7 +307,7 @@ test("compressed, a package verifies, opens and is read as before", async () => 
 test("a revived capture still holds the tampering, and has no network", async () => {
   const told = await run("evidence", "revive", evidence, "--name", "again", "--json");
   assert.equal(told.status, 0, told.stderr);
-  assert.notEqual(await slot("again"), original);
+  assert.notEqual(await systemCallSlot("again"), original);
   assert.equal(await vmState(openVm("again", home), 10_000), "running");
   using guest = await attach("again");
   for (;;) {

@@ -1,48 +1,34 @@
 import assert from "node:assert/strict";
-import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "../../src/daemon/inspect.ts";
-import type { Kernel } from "../../src/linux/kernel.ts";
-import { writeGuest } from "../../src/response/guest-write.ts";
 import { Journal } from "../../src/response/journal.ts";
 import { settlePending } from "../../src/response/pending.ts";
 import { stateFolder } from "../../src/response/saved-state.ts";
-import { attach } from "../../src/vm/guest.ts";
 import { vmState } from "../../src/vm/guest-vm.ts";
 import { abnormalEnd } from "../../src/vm/vm-end.ts";
 import { vmPaths } from "../../src/vm/vm-state.ts";
 import { refusal, startKvmsec } from "./command-line.ts";
+import { flipByte } from "./harness/flip-byte.ts";
+import { systemCallSlot, tamperSystemCall } from "./harness/system-call-slot.ts";
 import { Lab } from "./lab.ts";
 
-const SLOT = 139;
 let lab: Lab;
 let original: string;
 
 before(async () => {
   lab = await Lab.boot("keeper");
-  process.env["KVMSEC_HOME"] = lab.home.root;
-  original = await slot();
+  original = await systemCallSlot(lab.name);
 });
 
 after(() => lab[Symbol.asyncDispose]());
 
 const state = () => vmState(lab.vm, 10_000);
-const slotOf = (kernel: Kernel) => kernel.requireSymbol("sys_call_table") + SLOT * 8;
-
-async function slot(): Promise<string> {
-  using guest = await attach(lab.name);
-  return Buffer.from(guest.kernel.space.bytes(slotOf(guest.kernel), 8) ?? []).toString("hex");
-}
-
 async function tamper(): Promise<void> {
-  using guest = await attach(lab.name);
-  const { kernel } = guest;
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(kernel.space.folding.unfold(kernel.requireSymbol("__x64_sys_getpid")));
-  await writeGuest(lab.home, guest, slotOf(kernel), bytes, "a test");
-  assert.notEqual(await slot(), original);
+  await tamperSystemCall(lab.home, lab.name);
+  assert.notEqual(await systemCallSlot(lab.name), original);
 }
 
 async function states(): Promise<string[][]> {
@@ -75,7 +61,7 @@ test("restored, memory and disk are what they were, in another QEMU", async () =
   assert.equal(told.status, 0, told.stderr);
   assert.equal(JSON.parse(told.stdout).pid, lab.pid);
   assert.notEqual(lab.pid, pid);
-  assert.equal(await slot(), original);
+  assert.equal(await systemCallSlot(lab.name), original);
   assert.equal(await lab.type("cat /root/note"), "first");
 });
 
@@ -102,32 +88,23 @@ test("clean states have names; what no sweep found clean is no clean state", asy
   assert.equal(told.status, 0, told.stderr);
   const { from, state: name, verdict } = JSON.parse(told.stdout);
   assert.deepEqual([from, name, verdict], ["clean-state", "known-good", "clean"]);
-  assert.equal(await slot(), original);
+  assert.equal(await systemCallSlot(lab.name), original);
 });
 
 test("a saved state that was changed is named by the list, and refused", async () => {
   const path = join(stateFolder(lab.home, lab.name, "one"), "state.json");
-  flip(path, 200);
+  flipByte(path, 200);
   const { pid } = lab;
   const told = await lab.run("snapshot", "restore", lab.name, "one");
   assert.match(refusal(told), /KVMSEC_STATE_(UNVERIFIED|DAMAGED)/);
   assert.match(JSON.stringify(await states()), /"one",null,"[^"]+/);
-  flip(path, 200);
-  flip(join(stateFolder(lab.home, lab.name, "one"), "ram.img"), 90 * 2 ** 20);
+  flipByte(path, 200);
+  flipByte(join(stateFolder(lab.home, lab.name, "one"), "ram.img"), 90 * 2 ** 20);
   const changed = await lab.run("snapshot", "restore", lab.name, "one");
   assert.equal(refusal(changed), "3 KVMSEC_STATE_UNVERIFIED");
   assert.equal(lab.pid, pid);
   assert.equal(await state(), "running");
 });
-
-function flip(path: string, at: number): void {
-  const fd = openSync(path, "r+");
-  const byte = Buffer.alloc(1);
-  readSync(fd, byte, 0, 1, at);
-  byte[0]! ^= 1;
-  writeSync(fd, byte, 0, 1, at);
-  closeSync(fd);
-}
 
 test("a snapshot whose kvmsec is killed leaves no stopped guest and no half state", async () => {
   const started = startKvmsec(lab.home.root, ["snapshot", "create", lab.name, "killed"]);
