@@ -1,15 +1,7 @@
 import { createHash } from "node:crypto";
-import {
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { putIntoCache } from "../base/cache-file.ts";
 import { cacheFolder } from "../base/cache-folder.ts";
 
 /** Unpacked kernels that are kept; each has about 60 MB. */
@@ -26,43 +18,14 @@ export class UnpackedCache {
     this.#folder = folder;
   }
 
-  /** What `packed` unpacks to: kept, or made now. A cache that cannot be written only costs time. */
+  /** What `packed` unpacks to: kept, or made now. */
   get<T>(packed: Uint8Array, make: () => Uint8Array | T): Uint8Array | T {
     const path = join(this.#folder, createHash("sha256").update(packed).digest("hex"));
     const kept = load(path);
     if (kept !== undefined) return kept;
     const made = make();
-    if (made instanceof Uint8Array) this.#store(path, made);
+    if (made instanceof Uint8Array) putIntoCache(path, made, KEPT);
     return made;
-  }
-
-  #store(path: string, bytes: Uint8Array): void {
-    const partial = `${path}.${process.pid}`;
-    try {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      writeFileSync(partial, bytes, { mode: 0o600 });
-      renameSync(partial, path);
-      this.#prune();
-    } catch {
-      discard(partial);
-    }
-  }
-
-  /** Drops those that were not used for the longest time. */
-  #prune(): void {
-    const files = readdirSync(this.#folder).map((name) => join(this.#folder, name));
-    const used = files.map((path) => ({ path, at: statSync(path).mtimeMs }));
-    for (const { path } of used.toSorted((a, b) => b.at - a.at).slice(KEPT)) {
-      rmSync(path, { force: true });
-    }
-  }
-}
-
-function discard(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // It never came to be.
   }
 }
 

@@ -1,13 +1,6 @@
-import {
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { putIntoCache } from "../base/cache-file.ts";
 import { cacheFolder } from "../base/cache-folder.ts";
 import type { KnownKernel, SymbolCache } from "../linux/discovery/symbol-cache.ts";
 
@@ -52,27 +45,9 @@ export class FileSymbolCache implements SymbolCache {
     }
   }
 
-  /** A cache that cannot be written only costs time, so failures are not reported. */
+  /** A guest can make up build ids as it likes: only so many are kept. */
   store(kernel: KnownKernel, symbols: Uint8Array): void {
-    const path = this.#path(kernel);
-    const partial = `${path}.${process.pid}`;
-    try {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      writeFileSync(partial, symbols, { mode: 0o600 });
-      renameSync(partial, path);
-      this.#forgetOldest();
-    } catch {
-      // The next look decodes again.
-    }
-  }
-
-  /** A guest can make up build ids as it likes. */
-  #forgetOldest(): void {
-    const files = this.known()
-      .map((kernel) => this.#path(kernel))
-      .map((path) => ({ path, at: statSync(path).mtimeMs }))
-      .toSorted((a, b) => b.at - a.at);
-    for (const { path } of files.slice(MOST_KERNELS)) rmSync(path, { force: true });
+    putIntoCache(this.#path(kernel), symbols, MOST_KERNELS);
   }
 
   #path({ buildId, buildIdOffset, level3Offset }: KnownKernel): string {
