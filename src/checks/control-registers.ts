@@ -1,9 +1,9 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { segmentTables } from "../linux/gdt.ts";
+import type { ProcessorRegisters } from "../vm/processors.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
-import type { Processor } from "./sweep-facts.ts";
 
 const CR0_WP = 1n << 16n;
 const CR0_PG = 1n << 31n;
@@ -48,7 +48,11 @@ export const controlRegisters: Check = {
   },
 };
 
-function checkBits(context: CheckContext, cpu: number, { cr0, cr4, efer }: Processor): void {
+function checkBits(
+  context: CheckContext,
+  cpu: number,
+  { cr0, cr4, efer }: ProcessorRegisters,
+): void {
   if ((cr0 & CR0_WP) === 0n) reportOff(context, cpu, "CR0.WP", cr0);
   if (efer === undefined) context.unseen("EFER is not among the registers that can be had");
   else if ((efer & EFER_NXE) === 0n && hasFeature(context.kernel, 1 * 32 + 20)) {
@@ -75,7 +79,11 @@ function pinnedBits(kernel: Kernel): bigint {
   return kernel.space.u64(kernel.symbol("cr4_pinned_bits")) ?? 0n;
 }
 
-function checkTables(context: CheckContext, cpu: number, { idtBase, gdtBase }: Processor): void {
+function checkTables(
+  context: CheckContext,
+  cpu: number,
+  { idtBase, gdtBase }: ProcessorRegisters,
+): void {
   const { kernel } = context;
   const { space } = kernel;
   const interrupts = space.folding.foldBig(idtBase);
@@ -95,7 +103,7 @@ function checkTables(context: CheckContext, cpu: number, { idtBase, gdtBase }: P
   }
 }
 
-function checkEntry(context: CheckContext, cpu: number, { lstar }: Processor): void {
+function checkEntry(context: CheckContext, cpu: number, { lstar }: ProcessorRegisters): void {
   if (lstar === undefined) {
     // No channel of a guest that runs on tells it: one thing that was not looked at, and counted so.
     context.cover(0, 1);

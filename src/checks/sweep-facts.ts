@@ -2,6 +2,7 @@ import type { Kernel } from "../linux/kernel.ts";
 import type { TextIntegrity } from "../linux/kernel-text/text-integrity.ts";
 import type { FindFilesOnDisk } from "../linux/file-on-disk.ts";
 import type { FindModuleFile } from "../linux/module-file.ts";
+import type { ProcessorRegisters } from "../vm/processors.ts";
 
 /** A value computed at the first use in a sweep, and once only. */
 export type Fact<T> = { readonly make: (facts: SweepFacts) => T };
@@ -14,7 +15,7 @@ export function fact<T>(make: (facts: SweepFacts) => T): Fact<T> {
 /** What the host may know of the guest beyond its memory. All of it is optional. */
 export type HostKnowledge = {
   /** Registers of each vCPU, where a channel to them exists (QMP, a dump's notes). */
-  readonly processors?: readonly Processor[];
+  readonly processors?: readonly ProcessorRegisters[];
   /** Why there are none. */
   readonly processorsMissing?: string;
   /** Comparison with the guest's own kernel file, matched by build id. It remembers what it verified. */
@@ -25,17 +26,6 @@ export type HostKnowledge = {
   readonly moduleFile?: FindModuleFile;
   /** Programs as they lie on the guest's disks; undefined where nowhere was looked. */
   readonly filesOnDisk?: FindFilesOnDisk;
-};
-
-export type Processor = {
-  readonly cr0: bigint;
-  readonly cr3: bigint;
-  readonly cr4: bigint;
-  readonly idtBase: bigint;
-  readonly gdtBase: bigint;
-  readonly efer: bigint | undefined;
-  /** MSR_LSTAR, where it can be had. */
-  readonly lstar: bigint | undefined;
 };
 
 /** What one sweep knows. A new one is made for each look. */

@@ -13,6 +13,7 @@ export type ProcessorRegisters = {
   readonly idtBase: bigint;
   readonly gdtBase: bigint;
   readonly efer: bigint | undefined;
+  /** MSR_LSTAR, where it can be had. */
   readonly lstar: bigint | undefined;
 };
 

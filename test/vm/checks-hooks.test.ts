@@ -6,7 +6,7 @@ import { objectOperations } from "../../src/checks/object-operations.ts";
 import { checks } from "../../src/checks/registry.ts";
 import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
-import type { Processor } from "../../src/checks/sweep-facts.ts";
+import type { ProcessorRegisters } from "../../src/vm/processors.ts";
 import { Inodes } from "../../src/linux/inode.ts";
 import { pausedProcessors } from "../../src/response/paused-processors.ts";
 import { attach } from "../../src/vm/guest.ts";
@@ -81,7 +81,7 @@ async function start(guest: Guest, program: string): Promise<void> {
 }
 
 /** What a processor tampered with looks like, and what has to be said of it. */
-const REGISTERS: readonly [RegExp, Partial<Processor>][] = [
+const REGISTERS: readonly [RegExp, Partial<ProcessorRegisters>][] = [
   [/CR0\.WP off/, { cr0: 0x8000_0033n }],
   [/CR4\.SMEP off.*CR4\.SMAP off/s, { cr4: 0x20n }],
   [/EFER\.NXE off/, { efer: 0x501n }],
@@ -143,7 +143,7 @@ async function checkProbes(guest: Guest, { kernel }: Attached): Promise<void> {
   for (const { owner, place } of rows) assert.equal(owner, "vmlinux", place);
 }
 
-function lookAt({ kernel }: Attached, processors: readonly Processor[]): Sweep {
+function lookAt({ kernel }: Attached, processors: readonly ProcessorRegisters[]): Sweep {
   return sweep(kernel, [controlRegisters], { processors });
 }
 
