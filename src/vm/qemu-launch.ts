@@ -4,6 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { KvmsecError, systemCode } from "../base/errors.ts";
 import { connectQmp } from "../qmp/connection.ts";
 import { qmpErrorCodes } from "../qmp/errors.ts";
+import { processIdentity } from "./process-identity.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
 import { QEMU } from "./qemu-arguments.ts";
 import type { VmPaths } from "./vm-state.ts";
 
@@ -15,7 +17,8 @@ export const INHERITED_FD = 3;
 
 /** A QEMU that was just started. Disposing lets go of it: it runs on. */
 export type LaunchedQemu = Disposable & {
-  readonly pid: number;
+  /** One that is gone already was nobody: why is said when it is waited for. */
+  readonly identity: ProcessIdentity;
   /** Settles when its monitor answers; rejects with its last words where it dies before. */
   answers(): Promise<void>;
 };
@@ -53,7 +56,7 @@ export function launchQemu(
   child.on("error", (error) => (failure = error));
   if (child.pid === undefined) throw notStarted();
   return {
-    pid: child.pid,
+    identity: processIdentity(child.pid) ?? { pid: child.pid, startTime: 0, bootId: "" },
     answers: () => untilAnswers(paths, () => failure ?? (died && lastWords(paths, died))),
     [Symbol.dispose]: () => child.unref(),
   };

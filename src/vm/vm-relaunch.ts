@@ -6,12 +6,12 @@ import { writeDocumentFile } from "./home.ts";
 import type { Image } from "./images.ts";
 import { preparePackets } from "./packet-files.ts";
 import { startPacketKeeper } from "./packet-keeping.ts";
-import { processIdentity, signalProcess } from "./process-identity.ts";
+import { signalProcess } from "./process-identity.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import { launchQemu } from "./qemu-launch.ts";
 import { freshRam } from "./vm-ram.ts";
 import type { VmRam } from "./vm-ram.ts";
-import { homeRoot } from "./vm-state.ts";
+import { homeRoot, newRun } from "./vm-state.ts";
 import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
 
 export type RelaunchOptions = {
@@ -50,14 +50,7 @@ export async function relaunch(
   });
   const stopped = filled === undefined ? ["-S"] : ["-S", "-incoming", "defer"];
   using qemu = launchQemu([...args, ...stopped], paths, ram?.inherited);
-  const run: VmRun = {
-    schema: "kvmsec.vm-run/1",
-    ...(processIdentity(qemu.pid) ?? { pid: qemu.pid, startTime: 0, bootId: "" }),
-    startedAt: new Date().toISOString(),
-    accelerator,
-    acceleratorReason: options.reason,
-    ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
-  };
+  const run = newRun(qemu.identity, options, ram?.path);
   try {
     writeDocumentFile(paths.run, run);
     packets?.begin(run);

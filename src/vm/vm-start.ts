@@ -11,13 +11,13 @@ import { openImage } from "./images.ts";
 import type { Image } from "./images.ts";
 import { preparePackets } from "./packet-files.ts";
 import { startPacketKeeper } from "./packet-keeping.ts";
-import { isRunning, processIdentity, signalProcess } from "./process-identity.ts";
+import { isRunning, signalProcess } from "./process-identity.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import { launchQemu } from "./qemu-launch.ts";
 import type { LaunchedQemu } from "./qemu-launch.ts";
 import { withVm } from "./vm-lock.ts";
 import { freshRam, removeRamFile } from "./vm-ram.ts";
-import { findRun, homeRoot } from "./vm-state.ts";
+import { findRun, homeRoot, newRun } from "./vm-state.ts";
 import type { VmConfig, VmPaths, VmRun } from "./vm-state.ts";
 
 /** Room for the guest's first writes and QEMU's log. */
@@ -77,16 +77,7 @@ async function launch(
     tscKhz: timeStampKhz(),
   });
   using qemu = launchQemu(args, paths, ram?.inherited);
-  const identity = processIdentity(qemu.pid);
-  // QEMU that is gone already says why when it is waited for.
-  const run: VmRun = {
-    schema: "kvmsec.vm-run/1",
-    ...(identity ?? { pid: qemu.pid, startTime: 0, bootId: "" }),
-    startedAt: new Date().toISOString(),
-    accelerator,
-    acceleratorReason: reason,
-    ...(ram?.path === undefined ? {} : { ramPath: ram.path }),
-  };
+  const run = newRun(qemu.identity, { accelerator, reason }, ram?.path);
   try {
     writeDocumentFile(paths.run, run);
     packets?.begin(run);

@@ -5,7 +5,7 @@ import { documentKind } from "../base/document.ts";
 import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError } from "../base/errors.ts";
 import { acceleratorNames } from "./accelerator.ts";
-import type { AcceleratorName } from "./accelerator.ts";
+import type { Accelerator, AcceleratorName } from "./accelerator.ts";
 import { readDocument, stateDamaged } from "./home.ts";
 import type { Home } from "./home.ts";
 import { checkedName, nameShape } from "./name.ts";
@@ -148,6 +148,24 @@ export function findRun(home: Home, config: VmConfig): VmRun | undefined {
   return adopt(paths, config);
 }
 
+/** What run.json is to say of a QEMU. */
+export function newRun(
+  { pid, startTime, bootId }: ProcessIdentity,
+  { accelerator, reason }: Pick<Accelerator, "accelerator" | "reason">,
+  ramPath: string | undefined,
+): VmRun {
+  return {
+    schema: "kvmsec.vm-run/1",
+    pid,
+    startTime,
+    bootId,
+    startedAt: new Date().toISOString(),
+    accelerator,
+    acceleratorReason: reason,
+    ...(ramPath === undefined ? {} : { ramPath }),
+  };
+}
+
 /** A QEMU whose starter died before it could write run.json: its pid file and its command line tell. */
 function adopt(paths: VmPaths, config: VmConfig): VmRun | undefined {
   const pid = Number(readIfThere(paths.pidFile)?.trim() ?? Number.NaN);
@@ -157,13 +175,7 @@ function adopt(paths: VmPaths, config: VmConfig): VmRun | undefined {
   if (identity === undefined || words[words.indexOf("-uuid") + 1] !== config.uuid) return undefined;
   const accelerator =
     words[words.indexOf("-accel") + 1]?.startsWith("kvm") === true ? "kvm" : "tcg";
-  return {
-    schema: "kvmsec.vm-run/1",
-    ...identity,
-    startedAt: new Date().toISOString(),
-    accelerator,
-    acceleratorReason: "found running",
-  };
+  return newRun(identity, { accelerator, reason: "found running" }, undefined);
 }
 
 function readIfThere(path: string): string | undefined {
