@@ -191,11 +191,15 @@ test("the tail of a log is what its last bytes hold, over its files, without wha
     readLogTail(path, bytes).events.map(({ sequence }) => sequence);
   const all = Array.from({ length: 40 }, (_, n) => n + 1);
   assert.deepEqual([numbers(1e6), readLogTail(path, 1e6).whole], [all, true]);
+  let before = 0;
   for (let bytes = 0; bytes < 6000; bytes += 97) {
     const some = numbers(bytes);
+    assert.ok(some.length >= before && some.length <= bytes / 200, `${bytes}`);
+    before = some.length;
     assert.deepEqual(some, all.slice(all.length - some.length), `${bytes}`);
     assert.equal(readLogTail(path, bytes).whole, false);
   }
+  assert.ok(before > 10, "events of more than one file");
   writeFileSync(path, readFileSync(path, "utf8").replace('"n":40', '"n":41'));
   assert.deepEqual(numbers(1e6), all.slice(0, -1));
 });

@@ -20,7 +20,9 @@ import {
   newPacketFile,
   packetFiles,
   packetState,
+  writePacketState,
 } from "../../../src/vm/packet-files.ts";
+import { processIdentity } from "../../../src/vm/process-identity.ts";
 import { vmPaths } from "../../../src/vm/vm-state.ts";
 
 const header = Buffer.from("d4c3b2a10200040000000000000000000000010001000000", "hex");
@@ -98,7 +100,10 @@ test("a file is its owner's alone, and a state of another process or of nonsense
   assert.equal(packetState(paths, run), undefined);
   writeFileSync(paths.packetState, "{");
   assert.equal(packetState(paths, run), undefined);
-  const state = { schema: "kvmsec.vm-packets/1", keepBytes: 1, by: "owner", run };
-  writeFileSync(paths.packetState, JSON.stringify(state));
+  writePacketState(paths, { keepBytes: 1, by: "owner", run });
+  assert.equal(packetState(paths, run), undefined);
+  const own = processIdentity(process.pid)!;
+  writePacketState(paths, { keepBytes: 1, by: "owner", run: own });
+  assert.equal(packetState(paths, own)?.keepBytes, 1);
   assert.equal(packetState(paths, run), undefined);
 });
