@@ -144,7 +144,9 @@ async function saveAndRestore(guest: Guest): Promise<void> {
     "sleep 1000 & modprobe dummy; echo 'p:later vfs_read' > /sys/kernel/tracing/kprobe_events",
   );
   assert.equal(await guest.hmp("loadvm silent"), "");
-  await guest.run("sleep 3; ! pgrep -x sleep 1000");
+  await guest.run(
+    "sleep 3; ! pgrep -f '^sleep 1000' && ! grep -q later /sys/kernel/tracing/kprobe_events",
+  );
   await guest.hmp("delvm silent");
 }
 

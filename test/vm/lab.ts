@@ -24,11 +24,16 @@ export class Lab implements AsyncDisposable {
     const home = await testHome();
     process.env["KVMSEC_HOME"] = home.root;
     const lab = new Lab(home, name);
-    await createVm(name, { image: home.image, memoryBytes: 512 * 2 ** 20, ...options }, home);
-    await startVm(name, {}, home);
-    using link = await openConsole(lab.vm, home);
-    await waitForLogin(link, name, BOOT_MS);
-    return lab;
+    try {
+      await createVm(name, { image: home.image, memoryBytes: 512 * 2 ** 20, ...options }, home);
+      await startVm(name, {}, home);
+      using link = await openConsole(lab.vm, home);
+      await waitForLogin(link, name, BOOT_MS);
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   get vm() {

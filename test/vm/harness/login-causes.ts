@@ -51,15 +51,16 @@ END
   },
   {
     title: "programs in user namespaces and behind seccomp, containers of systemd and bubblewrap",
-    commands: `for user in root alice; do
-        runuser -u $user -- bwrap --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --unshare-all --die-with-parent sh -c 'sleep 6' &
+    commands: `begun=
+      for user in root alice; do
+        runuser -u $user -- bwrap --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --unshare-all --die-with-parent sh -c 'sleep 6' & begun="$begun $!"
       done
-      runuser -u alice -- unshare -Urpfmn --mount-proc sh -c 'unshare -Ur sleep 6' &
+      runuser -u alice -- unshare -Urpfmn --mount-proc sh -c 'unshare -Ur sleep 6' & begun="$begun $!"
       runuser -u alice -- unshare -Ur --map-auto sleep 6 || true
       mkdir -p /root/machine/{bin,dev,etc,proc,root,run,sys,tmp,usr,var}; cp /root/busybox /root/machine/bin/sleep
       echo ID=silent > /root/machine/etc/os-release
       systemd-nspawn -q --register=no --keep-unit --private-users=pick -D /root/machine /bin/sleep 6 < /dev/null
-      wait; rm -r /root/machine`,
+      for each in $begun; do wait $each; done; rm -r /root/machine`,
   },
   {
     title: "containers that are made, started, entered, paused, stopped and removed",

@@ -2,8 +2,8 @@ import type { HarmlessCause } from "./harmless.ts";
 
 /**
  * What administrators and programs do on a whole Debian, in bash that stops at the first failure.
- * Each says by its own means that it really happened. The user alice, /root/busybox and
- * /root/livepatch.ko are there (server-setup.ts).
+ * Wherever a command may fail without a word, what it did is asked for afterwards. The user alice and
+ * /root/busybox are there, /root/livepatch.ko where the kernel's headers are.
  */
 export const tracingCauses: readonly HarmlessCause[] = [
   {
@@ -113,10 +113,10 @@ export const diskCauses: readonly HarmlessCause[] = [
     title: "overlays, squashfs, fuse and bind mounts, programs run out of them",
     commands: `cd /root; mkdir -p a b c d lower upper work; cp /bin/sleep /bin/ls lower
       mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work a
-      a/sleep 8 & touch a/sleep; a/ls a > /dev/null; cp /bin/true a/ls; a/ls
-      mksquashfs lower image.sqfs -quiet -no-progress > /dev/null; mount -o loop image.sqfs b; b/sleep 8 &
-      bindfs lower c; c/sleep 8 & grep -q fuse /proc/mounts
-      mount --bind /usr/bin d; d/sleep 8 & mount -t tmpfs tmpfs work; cp /bin/sleep work; work/sleep 8 &
-      wait; umount a b d work; fusermount3 -u c || fusermount -u c; rm -r a b c d lower upper work image.sqfs`,
+      a/sleep 8 & begun=$!; touch a/sleep; a/ls a > /dev/null; cp /bin/true a/ls; a/ls
+      mksquashfs lower image.sqfs -quiet -no-progress > /dev/null; mount -o loop image.sqfs b; b/sleep 8 & begun="$begun $!"
+      bindfs lower c; c/sleep 8 & begun="$begun $!"; grep -q fuse /proc/mounts
+      mount --bind /usr/bin d; d/sleep 8 & begun="$begun $!"; mount -t tmpfs tmpfs work; cp /bin/sleep work; work/sleep 8 & begun="$begun $!"
+      for each in $begun; do wait $each; done; umount a b d work; fusermount3 -u c || fusermount -u c; rm -r a b c d lower upper work image.sqfs`,
   },
 ];

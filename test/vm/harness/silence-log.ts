@@ -12,7 +12,7 @@ export class SilenceLog {
   sweeps = 0;
   /** Check and title → where it was first found, and how often. */
   readonly #false = new Map<string, { first: string; times: number }>();
-  /** Check and reason → where a check first did not see everything, and how often. */
+  /** Check and reason → where a check first did not see everything, or anything, and how often. */
   readonly #partly = new Map<string, { first: string; times: number }>();
 
   add({ findings, checks }: Sweep, where: string): void {
@@ -26,15 +26,15 @@ export class SilenceLog {
       } else known.times++;
     }
     for (const { id, status, reason } of checks) {
-      if (status !== "error") continue;
-      const key = `${id}: ${(reason ?? "").replaceAll(/0x[0-9a-f]+|\d+/g, "N")}`;
+      if (status !== "error" && status !== "skipped") continue;
+      const key = `${id} ${status === "skipped" ? "left out" : "in part"}: ${(reason ?? "").replaceAll(/0x[0-9a-f]+|\d+/g, "N")}`;
       const known = this.#partly.get(key);
       if (known === undefined) this.#partly.set(key, { first: where, times: 1 });
       else known.times++;
     }
   }
 
-  /** Checks that saw a part only, most frequent first. */
+  /** Checks that saw a part only or nothing, most frequent first. */
   get partly(): string {
     const rows = [...this.#partly].toSorted(([, a], [, b]) => b.times - a.times);
     return rows.map(([what, { first, times }]) => `${times} × ${what} (${first})`).join("; ");
