@@ -4,8 +4,8 @@ import type { Kernel } from "./kernel.ts";
 /** A section of a module's file, and where the loader put it. */
 export type ModuleSection = { readonly name: string; readonly address: GuestVirtual };
 
-/** A module has some fifty. */
-const MAX_SECTIONS = 512;
+/** A module has some fifty, but built with LTO one for each function. */
+const MAX_SECTIONS = 1 << 14;
 const MAX_NAME = 256;
 
 /**

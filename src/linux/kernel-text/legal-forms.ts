@@ -236,6 +236,8 @@ export class LegalForms {
     const place = conditional ? at + 1 : at;
     if (!conditional && code[at] !== CALL && code[at] !== JMP) return false;
     const target = nearTarget(code, place, address + (place - at));
+    // A conditional jump to nothing becomes one to a return (__static_call_transform, since 6.3).
+    if (conditional && func === 0 && isReturnName(this.#targets.namesAt(target))) return true;
     // What no key tells may be any function: the check of the keys says that they are not known.
     if (func === undefined && this.isFunction(target)) return true;
     return target === func || this.#targets.namesAt(target).startsWith("__SCT__");
@@ -275,6 +277,10 @@ export class LegalForms {
       ? view.getUint32(at, true) === value
       : code[at] === (value & 0xff);
   }
+}
+
+function isReturnName(names: string): boolean {
+  return /^__static_call_return$|^__x86_return_thunk$/m.test(names);
 }
 
 function isBranch(opcode: number): boolean {

@@ -26,6 +26,15 @@ const JOIN = 16;
 /** How often a page is explained that changes meanwhile. */
 const MAX_TRIES = 4;
 
+/** Of an x86 instruction, in bytes. */
+const LONGEST = 15;
+/** Kinds of sites that are one branch, however long it is. */
+const OF_INSTRUCTION: ReadonlySet<PatchSite["kind"]> = new Set([
+  "return",
+  "retpoline",
+  "static-call",
+]);
+
 /** Bytes that neither the file nor any legal patch explains. */
 export type TextChange = {
   readonly address: GuestVirtual;
@@ -228,10 +237,12 @@ export class TextIntegrity {
     return address < end ? { site, start: site.address, end } : undefined;
   }
 
-  /** Branches to thunks are five bytes, or six with a prefix or a condition. */
+  /** Branches to thunks are five bytes, or six with a prefix (clang's returns too) or a condition. */
   #lengthOf(site: PatchSite): number {
-    if (site.kind !== "retpoline" && site.kind !== "static-call") return site.length;
-    const original = this.file.bytes(site.address, 16);
+    if (!OF_INSTRUCTION.has(site.kind)) return site.length;
+    // The end of a section may be nearer than the longest instruction.
+    const original =
+      this.file.bytes(site.address, LONGEST) ?? this.file.bytes(site.address, site.length + 1);
     const length = original === undefined ? 0 : (decodeInstruction(original, 0)?.length ?? 0);
     // A `cs` prefix may stand for room behind the call: `call; nop` (5.15 to 6.1).
     return Math.max(site.length, length);

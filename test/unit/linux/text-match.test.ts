@@ -73,3 +73,25 @@ test("a replacement that ends in a breakpoint has NOPs behind it", () => {
   assert.ok(!replaced(`0faee8ffe0cc31c0${nops}`.slice(0, 42), replacement));
   assert.ok(!replaced(`0faee8ffe131c0${nops}`.slice(0, 42), replacement));
 });
+
+/** Whether the kernel may let a conditional jump to a static call without a function end at `name`. */
+function jumpsTo(name: string, func: number): boolean {
+  const kernel = {
+    image: { virtual: BASE, size: 0x1000 },
+    readerOf: () => () => func,
+  } as unknown as Kernel;
+  const named = new LegalForms(kernel, {
+    ...targets,
+    namesAt: (target) => (target === BASE + 6 + 0x100 ? name : ""),
+  });
+  const site = { kind: "static-call", address: BASE, length: 6, detail: BASE } as const;
+  const code = Buffer.from("0f8500010000".padEnd(64, "0"), "hex");
+  return named.allows(site, code, 0, BASE, Buffer.from("0f8500100000", "hex"));
+}
+
+test("a conditional jump to a static call that does nothing leads to a return", () => {
+  assert.ok(jumpsTo("__static_call_return", 0));
+  assert.ok(jumpsTo("__x86_return_thunk", 0));
+  assert.ok(!jumpsTo("__static_call_return", BASE + 0x200));
+  assert.ok(!jumpsTo("x86_pmu_add", 0));
+});
