@@ -37,6 +37,15 @@ type Plant = Planted & {
   readonly plant: (scene: Scene) => Promise<() => unknown>;
 };
 
+/** Waits in the guest until a socket of that port is in a state of /proc/net/tcp: 01 connected, 0A listening. */
+function untilTcp(port: number, state: string): string {
+  const hex = port.toString(16).toUpperCase();
+  return `until cat /proc/net/tcp* | grep -q ':${hex} .* ${state} '; do sleep 0.1; done`;
+}
+
+const END_NETCAT =
+  "kill $(pgrep -x busybox); while pgrep -x busybox > /dev/null; do sleep 0.1; done";
+
 const plants: readonly Plant[] = [
   {
     title: "a process unlinked from the task list",
@@ -160,10 +169,11 @@ const plants: readonly Plant[] = [
       // A pipe that nobody writes to: at the end of its input nc would close the connection.
       await guest.run(`mkfifo /tmp/quiet
         (busybox nc -l -p 4444 <>/tmp/quiet >/dev/null 2>&1 &)
-        sleep 1
+        ${untilTcp(4444, "0A")}
         (bash -c 'exec bash -c "read line" 0<>/dev/tcp/127.0.0.1/4444 1>&0 2>&0' &)
-        sleep 1`);
-      return () => guest.run("kill $(pgrep -x busybox); sleep 1; rm /tmp/quiet");
+        ${untilTcp(4444, "01")}
+        until pgrep -fx 'bash -c read line'; do sleep 0.1; done`);
+      return () => guest.run(`${END_NETCAT}; rm /tmp/quiet`);
     },
   },
   {
@@ -173,10 +183,10 @@ const plants: readonly Plant[] = [
     plant: async ({ guest }) => {
       await guest.run(`mkfifo /tmp/quiet /tmp/loop
         (busybox nc -l -p 4445 <>/tmp/quiet >/dev/null 2>&1 &)
-        sleep 1
+        ${untilTcp(4445, "0A")}
         (cat /tmp/loop | bash -c "read line; exit" 2>&1 | busybox nc 127.0.0.1 4445 >/tmp/loop 2>/dev/null &)
-        sleep 1`);
-      return () => guest.run("kill $(pgrep -x busybox); sleep 1; rm /tmp/quiet /tmp/loop");
+        ${untilTcp(4445, "01")}`);
+      return () => guest.run(`${END_NETCAT}; rm /tmp/quiet /tmp/loop`);
     },
   },
 ];
