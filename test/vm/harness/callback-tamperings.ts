@@ -3,9 +3,9 @@ import type { GuestVirtual } from "../../../src/base/address.ts";
 import { irqCallbacks } from "../../../src/linux/irq.ts";
 import { kernelThreads } from "../../../src/linux/kthread-function.ts";
 import { listEntries } from "../../../src/linux/list.ts";
+import { forge, linked, makeForeign, scratch } from "./forged-object.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
-import { makeForeign, scratch } from "./list-tamperings.ts";
 
 /** A soft interrupt that nothing raises here: IRQ_POLL, which some SCSI drivers use. */
 const UNUSED_SOFTIRQ = 5;
@@ -31,9 +31,7 @@ function timerTamperings(place: HookPlace): HookTampering[] {
   const bucket = wheel + kernel.offset("timer_base", "vectors") + (vectors - 1) * 8;
   const timer = (at: GuestVirtual, call: GuestVirtual): (() => void) =>
     together(
-      editor.writePointer(at, 0),
-      editor.writePointer(at + 8, bucket),
-      editor.writePointer(at + kernel.offset("timer_list", "function"), call),
+      forge(place, "timer_list", at, { "entry.pprev": bucket, function: call }),
       editor.writePointer(bucket, at),
     );
   const work = scratch(place);
@@ -69,9 +67,7 @@ function timerTamperings(place: HookPlace): HookTampering[] {
       check: "timers",
       tamper: () =>
         together(
-          editor.write(precise, new Uint8Array(kernel.types.size("hrtimer"))),
-          editor.writePointer(precise + kernel.offset("hrtimer", "function"), nobody),
-          editor.writePointer(precise + kernel.offset("hrtimer", "base"), clock),
+          forge(place, "hrtimer", precise, { function: nobody, base: clock }),
           editor.writePointer(
             clock + kernel.offset("hrtimer_clock_base", "active.rb_root.rb_root"),
             node,
@@ -108,7 +104,7 @@ function workTamperings(place: HookPlace): HookTampering[] {
 
 /** In a rare queue: what is held back starts only when another work of the queue ends. */
 function holdBack(place: HookPlace): () => void {
-  const { kernel, editor, nobody } = place;
+  const { kernel, nobody } = place;
   const budget = kernel.budget();
   const queueLink = kernel.offset("workqueue_struct", "list");
   const queues = kernel.requireSymbol("workqueues");
@@ -123,13 +119,9 @@ function holdBack(place: HookPlace): () => void {
     : "delayed_works";
   const head = pool + kernel.offset("pool_workqueue", member);
   const work = scratch(place);
-  const entry = work + kernel.offset("work_struct", "entry");
   return together(
-    editor.writePointer(work + kernel.offset("work_struct", "func"), nobody),
-    editor.writePointer(entry, head),
-    editor.writePointer(entry + 8, head),
-    editor.writePointer(head + 8, entry),
-    editor.writePointer(head, entry),
+    forge(place, "work_struct", work, { func: nobody }),
+    linked(place, head, work + kernel.offset("work_struct", "entry")),
   );
 }
 
@@ -168,8 +160,7 @@ function interruptHandlerTamperings(place: HookPlace): HookTampering[] {
       check: "softirqs",
       tamper: () =>
         together(
-          editor.write(tasklet, new Uint8Array(kernel.types.size("tasklet_struct"))),
-          editor.writePointer(tasklet + kernel.offset("tasklet_struct", "func"), nobody),
+          forge(place, "tasklet_struct", tasklet, { func: nobody }),
           editor.writePointer(queue + kernel.offset("tasklet_head", "head"), tasklet),
         ),
       says: /A tasklet leads to memory of nobody/,

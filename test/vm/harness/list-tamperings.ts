@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import type { GuestVirtual } from "../../../src/base/address.ts";
 import { lsmHooks } from "../../../src/linux/lsm-hooks.ts";
+import { forge, makeForeign, scratch } from "./forged-object.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
 
-/** TAINT_OOT_MODULE: the module says that it was built outside the kernel's tree. */
-const TAINT_OOT_MODULE = 12;
 /** A tracepoint that is off, and a security hook that is only called for PTRACE_TRACEME. */
 const TRACEPOINT = "sys_exit";
 const HOOK = "ptrace_traceme";
@@ -20,32 +19,15 @@ export function listTamperings(place: HookPlace): HookTampering[] {
   ];
 }
 
-/** While this stands the module is one from outside the distribution. */
-export function makeForeign({ kernel, editor, module }: HookPlace): () => void {
-  const taints = Buffer.alloc(8);
-  taints.writeUInt32LE(1 << TAINT_OOT_MODULE);
-  return editor.write(module + kernel.offset("module", "taints"), taints);
-}
-
-/** The unused end of the kernel's log: memory for what an attacker's module would bring along. */
-export function scratch({ kernel }: HookPlace): GuestVirtual {
-  const log = kernel.requireSymbol("__log_buf");
-  const size = kernel.symbols.at(log)?.size ?? 0;
-  assert.ok(size >= 0x1_0000);
-  return log + size - 0x1000;
-}
-
 function ftraceTamperings(place: HookPlace): HookTampering[] {
   const { kernel, editor, moduleFunction, nobody } = place;
   const ops = scratch(place);
   const register = (target: GuestVirtual): (() => void) =>
     together(
-      editor.writePointer(ops + kernel.offset("ftrace_ops", "func"), target),
-      editor.writePointer(
-        ops + kernel.offset("ftrace_ops", "next"),
-        kernel.requireSymbol("ftrace_list_end"),
-      ),
-      editor.writePointer(ops + kernel.offset("ftrace_ops", "trampoline"), 0),
+      forge(place, "ftrace_ops", ops, {
+        func: target,
+        next: kernel.requireSymbol("ftrace_list_end"),
+      }),
       editor.writePointer(kernel.requireSymbol("ftrace_ops_list"), ops),
     );
   return [
@@ -77,8 +59,7 @@ function graphTampering(place: HookPlace): HookTampering {
     check: "ftrace",
     tamper: () =>
       together(
-        editor.write(user, new Uint8Array(kernel.types.size("fgraph_ops"))),
-        editor.writePointer(user + kernel.offset("fgraph_ops", "entryfunc"), nobody),
+        forge(place, "fgraph_ops", user, { entryfunc: nobody }),
         editor.writePointer(array + 15 * 8, user),
       ),
     says: /entryfunc of a graph tracer's user leads to memory of nobody/,
@@ -114,8 +95,6 @@ function probeTamperings(place: HookPlace): HookTampering[] {
   const { kernel, editor, moduleFunction, nobody } = place;
   const probe = scratch(place);
   const victim = kernel.requireSymbol("tcp4_seq_show");
-  const field = (name: string, value: GuestVirtual): (() => void) =>
-    editor.writePointer(probe + kernel.offset("kprobe", name), value);
   const functions = scratch(place) + 0x400;
   const tracepoint = kernel.requireSymbol(`__tracepoint_${TRACEPOINT}`);
   return [
@@ -125,9 +104,7 @@ function probeTamperings(place: HookPlace): HookTampering[] {
       tamper: () =>
         together(
           makeForeign(place),
-          editor.write(probe, new Uint8Array(kernel.types.size("kprobe"))),
-          field("addr", victim),
-          field("pre_handler", moduleFunction),
+          forge(place, "kprobe", probe, { addr: victim, pre_handler: moduleFunction }),
           editor.writePointer(kernel.requireSymbol("kprobe_table"), probe),
         ),
       says: /pre_handler of a probe at tcp4_seq_show leads to code of a module/,
@@ -194,8 +171,7 @@ function notifierTamperings(place: HookPlace): HookTampering[] {
   const chain = (symbol: string, kind: string, target: GuestVirtual): (() => void) => {
     const head = kernel.requireSymbol(symbol) + kernel.offset(`${kind}_notifier_head`, "head");
     return together(
-      editor.writePointer(block + kernel.offset("notifier_block", "notifier_call"), target),
-      editor.writePointer(block + kernel.offset("notifier_block", "next"), 0),
+      forge(place, "notifier_block", block, { notifier_call: target }),
       editor.writePointer(head, block),
     );
   };

@@ -1,7 +1,7 @@
 import type { GuestVirtual } from "../../../src/base/address.ts";
+import { forge, linked, makeForeign, scratch } from "./forged-object.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
-import { makeForeign, scratch } from "./list-tamperings.ts";
 
 /** Probes, counters and patches that came past the interfaces of the kernel. */
 export function probeTamperings(place: HookPlace): HookTampering[] {
@@ -47,16 +47,6 @@ export function probeTamperings(place: HookPlace): HookTampering[] {
   ];
 }
 
-/** A list_head of which `node` is the only other member. */
-function linked({ editor }: HookPlace, head: GuestVirtual, node: GuestVirtual): () => void {
-  return together(
-    editor.writePointer(node, head),
-    editor.writePointer(node + 8, head),
-    editor.writePointer(head + 8, node),
-    editor.writePointer(head, node),
-  );
-}
-
 function plantUprobe(place: HookPlace, target: GuestVirtual): () => void {
   const { kernel, editor } = place;
   const probe = scratch(place);
@@ -66,9 +56,9 @@ function plantUprobe(place: HookPlace, target: GuestVirtual): () => void {
   offset.writeUInt32LE(0x123);
   const isList = kernel.types.has("uprobe_consumer", "cons_node");
   return together(
-    editor.write(probe, new Uint8Array(0x800)),
+    forge(place, "uprobe", probe, {}),
     editor.write(probe + kernel.offset("uprobe", "offset"), offset),
-    editor.writePointer(consumer + kernel.offset("uprobe_consumer", "handler"), target),
+    forge(place, "uprobe_consumer", consumer, { handler: target }),
     isList
       ? linked(place, consumers, consumer + kernel.offset("uprobe_consumer", "cons_node"))
       : editor.writePointer(consumers, consumer),
@@ -85,9 +75,8 @@ function plantEvent(place: HookPlace, target: GuestVirtual): () => void {
   const event = scratch(place);
   const field = (name: string): GuestVirtual => event + kernel.offset("perf_event", name);
   return together(
-    editor.write(event, new Uint8Array(kernel.types.size("perf_event"))),
+    forge(place, "perf_event", event, { overflow_handler: target }),
     editor.write(field("attr.type"), Uint8Array.of(5)),
-    editor.writePointer(field("overflow_handler"), target),
     linked(place, eventList(place), field("event_entry")),
   );
 }
@@ -116,13 +105,12 @@ function plantPatch(
   const at = (struct: string, base: GuestVirtual, member: string): GuestVirtual =>
     base + kernel.offset(struct, member);
   return together(
-    editor.write(patch, new Uint8Array(0x800)),
+    forge(place, "klp_patch", patch, { mod: module }),
+    forge(place, "klp_object", object, {}),
+    forge(place, "klp_func", call, { old_name: name, new_func: target }),
     editor.write(name, Buffer.from(`${replaced}\0`)),
-    editor.writePointer(at("klp_patch", patch, "mod"), module),
     linked(place, at("klp_patch", patch, "obj_list"), at("klp_object", object, "node")),
     linked(place, at("klp_object", object, "func_list"), at("klp_func", call, "node")),
-    editor.writePointer(at("klp_func", call, "old_name"), name),
-    editor.writePointer(at("klp_func", call, "new_func"), target),
     linked(place, kernel.requireSymbol("klp_patches"), at("klp_patch", patch, "list")),
   );
 }

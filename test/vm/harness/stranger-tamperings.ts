@@ -14,7 +14,7 @@ import { ttyOperations } from "../../../src/linux/tty.ts";
 import { VmaLists } from "../../../src/linux/vma-list.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
-import { makeForeign } from "./list-tamperings.ts";
+import { makeForeign } from "./forged-object.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
 const problem = (reason: string): void => assert.fail(reason);

@@ -5,7 +5,7 @@ import { ProcEntries } from "../../../src/linux/proc-entry.ts";
 import { superBlockTables } from "../../../src/linux/super-block-operations.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
-import { makeForeign, scratch } from "./list-tamperings.ts";
+import { forge, linked, makeForeign, scratch } from "./forged-object.ts";
 
 const problem = (reason: string): void => assert.fail(reason);
 
@@ -148,16 +148,11 @@ function networkTamperings(place: HookPlace): HookTampering[] {
 function plantHandler(place: HookPlace): () => void {
   const { kernel, editor, nobody } = place;
   const handler = scratch(place);
-  const link = handler + kernel.offset("packet_type", "list");
   const head = kernel.requireSymbol("ptype_base") + 15 * 16;
   assert.equal(kernel.space.pointer(head), head, "that list is empty");
   return together(
-    editor.write(handler, new Uint8Array(kernel.types.size("packet_type"))),
+    forge(place, "packet_type", handler, { func: nobody }),
     editor.write(handler + kernel.offset("packet_type", "type"), Uint8Array.of(0x88, 0x1f)),
-    editor.writePointer(handler + kernel.offset("packet_type", "func"), nobody),
-    editor.writePointer(link, head),
-    editor.writePointer(link + 8, head),
-    editor.writePointer(head + 8, link),
-    editor.writePointer(head, link),
+    linked(place, head, handler + kernel.offset("packet_type", "list")),
   );
 }
