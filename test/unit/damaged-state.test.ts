@@ -240,7 +240,7 @@ test("an entry of the journal that says too little is damage, also where its has
         const changed = JSON.parse(text) as unknown;
         if (typeof changed === "object" && changed !== null) line = hashed(changed);
       } catch {
-        // It stays what was cut short.
+        // It stays what was cut short, or is nested too deeply to be hashed.
       }
       writeFileSync(path, line);
       for (const read of [pendingJobs, (one: Home) => orderedEnd(one, identity)]) {
