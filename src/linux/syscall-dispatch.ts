@@ -31,6 +31,13 @@ export type DispatcherCode = {
   readonly address: GuestVirtual;
   /** Reads a slot of the table that a compiler may have made of the switch; NaN where it cannot. */
   readonly pointer: (address: GuestVirtual) => GuestVirtual;
+  /** Handlers that clang wrote into the dispatcher itself are told by how they go on. */
+  readonly handlers?: Handlers;
+};
+
+export type Handlers = {
+  /** The handler that begins at `exit`, or whose own code leads there first; `exit` where none does. */
+  handlerOf(number: number, exit: GuestVirtual): GuestVirtual;
 };
 
 /**
@@ -44,8 +51,25 @@ export function dispatchTargets(dispatcher: DispatcherCode): GuestVirtual[] {
   const code = new Dispatcher(dispatcher);
   // Where the compiler knows the range, it tells the last number by exclusion.
   const last = Math.min(code.highestNumber() + 1, MAX_NUMBER);
-  return Array.from({ length: last + 1 }, (_, number) => code.targetOf(number));
+  return Array.from({ length: last + 1 }, (_, number) => {
+    const exit = code.targetOf(number);
+    const target = dispatcher.handlers?.handlerOf(number, exit) ?? exit;
+    return target === RETURNS ? Number.NaN : target;
+  });
 }
+
+/**
+ * Where straight code first leads that has no branch under a condition: the target of its first call
+ * or jump, 0 where it returns, NaN where that cannot be followed.
+ */
+export function firstExit(dispatcher: DispatcherCode): GuestVirtual {
+  return new Dispatcher(dispatcher).exitFrom(0);
+}
+
+/** What leads nowhere else. */
+export const RETURNS = 0;
+/** A handler that was written into a dispatcher takes its arguments first. */
+const MAX_STRAIGHT = 24;
 
 class Dispatcher {
   readonly #code: Uint8Array;
@@ -87,7 +111,7 @@ class Dispatcher {
       const slot = this.#slot(at, instruction, registers);
       if (instruction.relativeSize === 0 && slot === undefined) {
         const result = this.#compute(at, instruction, registers);
-        if (result === "unknown") return Number.NaN;
+        if (result === "unknown") return this.exitFrom(at);
         if (result !== "idle") compared = result;
         at = next;
         continue;
@@ -98,6 +122,26 @@ class Dispatcher {
       if (taken === undefined) return Number.NaN;
       if (taken && !this.#holds(target)) return target;
       at = taken ? target - this.#address : next;
+    }
+    return Number.NaN;
+  }
+
+  /** See `firstExit`. */
+  exitFrom(start: number): GuestVirtual {
+    let at = start;
+    for (let step = 0; step < MAX_STRAIGHT; step++) {
+      const instruction = this.#at(at);
+      if (instruction === undefined) return Number.NaN;
+      if (isReturn(instruction)) return RETURNS;
+      if (isIndirect(instruction)) return Number.NaN;
+      if (instruction.relativeSize === 0) {
+        at += instruction.length;
+        continue;
+      }
+      if (!isUnconditional(instruction)) return Number.NaN;
+      const target = branchTarget(this.#code, at, this.#address + at, instruction);
+      if (!this.#holds(target)) return target;
+      at = target - this.#address;
     }
     return Number.NaN;
   }
@@ -123,6 +167,10 @@ class Dispatcher {
   /** Carries out what compilers do with the number before they branch. */
   #compute(at: number, instruction: Instruction, registers: Registers) {
     const { map, opcode, modrm } = instruction;
+    // A constant, such as clang's -ENOSYS in RAX ahead of all comparisons.
+    if (map === "one" && opcode === 0xc7 && modrm >= 0xc0) {
+      return assign(registers, modrm & 7, undefined);
+    }
     if (map === "one" && (this.#code[at] & 0xf0) === 0x40) {
       // With a REX prefix come the frame's own and zeroing; what they overwrite is lost.
       registers.delete(modrm & 7);
@@ -184,6 +232,14 @@ function assign(registers: Registers, register: number, value: number | undefine
 function subtract(registers: Registers, register: number, compared: Compared): Compared {
   registers.set(register, (compared.left - compared.right) >>> 0);
   return compared;
+}
+
+function isReturn({ map, opcode }: Instruction): boolean {
+  return map === "one" && (opcode === 0xc3 || opcode === 0xcc);
+}
+
+function isIndirect({ map, opcode }: Instruction): boolean {
+  return map === "one" && opcode === 0xff;
 }
 
 /** CALL, JMP rel8, JMP rel32. */

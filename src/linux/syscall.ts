@@ -2,6 +2,7 @@ import type { GuestVirtual } from "../base/address.ts";
 import type { CodeOwners } from "./code-owner.ts";
 import type { Kernel } from "./kernel.ts";
 import { dispatchTargets } from "./syscall-dispatch.ts";
+import { SyscallHandlers } from "./syscall-handlers.ts";
 import { SyscallNames } from "./syscall-names.ts";
 import { untracedCode } from "./untraced-code.ts";
 
@@ -107,9 +108,15 @@ export class Syscalls {
         code: untracedCode(this.#owners, code, address),
         address,
         pointer: (slot) => space.pointer(slot),
+        handlers: new SyscallHandlers(this.#kernel, this.#owners, this.#table(tableOf(symbol))),
       });
     }
     problem(`${symbol} cannot be read`);
     return [];
   }
+}
+
+/** `x64_sys_call` → `sys_call_table`, which lists what it calls. */
+function tableOf(dispatcher: string): string {
+  return `${dispatcher.replace(/^x64_/, "")}_table`;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { dispatchTargets } from "../../../src/linux/syscall-dispatch.ts";
+import { dispatchTargets, firstExit } from "../../../src/linux/syscall-dispatch.ts";
 
 const BASE = -0x7f00_0000;
 const NOT_IMPLEMENTED = -0x1000;
@@ -147,4 +147,57 @@ test("code that is no dispatcher ends as a fault, never in a circle", () => {
       }
     }),
   );
+});
+
+/** `mov rax, -38; cmp esi, 3; je one; cmp esi, 4; je two; ret`, and handlers written in behind. */
+function inlined(): number[] {
+  const code = [0x48, 0xc7, 0xc0, 0xda, 0xff, 0xff, 0xff];
+  code.push(...compare(3), 0x74, 0x06, ...compare(4), 0x74, 0x0a, 0xc3);
+  // mov rdi, [rdi + 0x70]; jmp
+  code.push(0x48, 0x8b, 0x7f, 0x70);
+  leave(code, targetOf(3));
+  // mov edi, [rdi + 0x70]; xor esi, esi; call; cltq; ret
+  code.push(0x8b, 0x7f, 0x70, 0x31, 0xf6);
+  leave(code, targetOf(4), 0xe8);
+  return [...code, 0x48, 0x98, 0xc3];
+}
+
+test("a handler that clang wrote into the dispatcher is told by where it leads", () => {
+  const asked: [number, number][] = [];
+  const handlers = {
+    handlerOf(number: number, exit: number): number {
+      asked.push([number, exit]);
+      return exit === targetOf(3) ? -1 : exit;
+    },
+  };
+  const targets = dispatchTargets({
+    code: Uint8Array.from(inlined()),
+    address: BASE,
+    pointer: () => Number.NaN,
+    handlers,
+  });
+  assert.deepEqual(asked, [
+    [0, 0],
+    [1, 0],
+    [2, 0],
+    [3, targetOf(3)],
+    [4, targetOf(4)],
+    [5, 0],
+  ]);
+  assert.deepEqual(targets, [Number.NaN, Number.NaN, Number.NaN, -1, targetOf(4), Number.NaN]);
+});
+
+function exit(code: readonly number[]): number {
+  return firstExit({ code: Uint8Array.from(code), address: BASE, pointer: () => Number.NaN });
+}
+
+test("straight code leads where it first calls, jumps or returns", () => {
+  const code = [0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x8b, 0x7f, 0x70];
+  leave(code, targetOf(7), 0xe8);
+  assert.equal(exit(code), targetOf(7));
+  assert.equal(exit([0x48, 0xc7, 0xc0, 0xda, 0xff, 0xff, 0xff, 0xc3]), 0);
+  assert.equal(exit([0x74, 0x00, 0xc3]), Number.NaN);
+  assert.equal(exit([0xff, 0xe0]), Number.NaN);
+  assert.equal(exit([0xeb, 0xfe]), Number.NaN);
+  assert.equal(exit([0x90, 0x90]), Number.NaN);
 });
