@@ -72,7 +72,8 @@ function visitInodes(context: CheckContext, tables: ObjectTables, visit: TableVi
   const unseen = (reason: string): void => context.unseen(reason);
   for (const block of inodes.superBlocks(budget, unseen)) {
     for (const inode of inodes.ofSuperBlock(block, budget, unseen)) {
-      if (!tables.ofInode(inode, budget, visit)) unseen("the names of an inode run in a circle");
+      const whole = tables.ofInode(inode, block, budget, visit);
+      if (!whole) unseen("the names of an inode run in a circle");
     }
   }
   if (budget.exhausted) context.unseen("there are more inodes than are looked at");
@@ -227,6 +228,8 @@ class Uses {
     if (isPlace && isUsual) return `inode ${kernel.format(inode)}`;
     const budget = kernel.budget();
     this.#paths ??= new InodePaths(kernel, budget, () => {});
-    return this.#paths.all(inode, budget)[0] ?? `inode ${kernel.format(inode)}`;
+    // The root of a file system has an empty name where it is not mounted.
+    const path = this.#paths.all(inode, budget).find((each) => each !== "");
+    return path ?? `inode ${kernel.format(inode)}`;
   }
 }

@@ -36,9 +36,12 @@ export class ObjectTables {
   readonly #inodeOf: Reader;
   readonly #dentryOf: Reader;
   readonly #private: Reader;
+  readonly #blockOf: Reader;
+  readonly #ownerOf: Reader;
   readonly #inode: StructWindow;
   readonly #fields: Readonly<Record<"inode" | "file" | "mapping" | "superBlock", Field>>;
   readonly #offsets: Readonly<Record<"file" | "inode" | "inodeFile" | "pages" | "dentry", number>>;
+  readonly #link: number;
   readonly #sequence: number;
   readonly #names: number;
   readonly #alias: number;
@@ -50,6 +53,9 @@ export class ObjectTables {
     this.#inodeOf = kernel.reader("file", "f_inode");
     this.#dentryOf = kernel.reader("file", "f_path.dentry");
     this.#private = kernel.reader("file", "private_data");
+    this.#blockOf = kernel.reader("inode", "i_sb");
+    this.#ownerOf = kernel.reader("dentry", "d_inode");
+    this.#link = kernel.offset("inode", "i_sb_list");
     this.#inode = new StructWindow(kernel, "inode");
     this.#fields = {
       inode: this.#inode.field("i_op"),
@@ -89,24 +95,46 @@ export class ObjectTables {
     if (dentry < 0) tell("dentry_operations", dentry + this.#offsets.dentry);
   }
 
-  /** Of an inode, and of each of its names that is in memory; false where those run in a circle. */
-  ofInode(inode: GuestVirtual, budget: Budget, visit: TableVisitor): boolean {
+  /**
+   * Of an inode in a super block's list, and of each of its names that is in memory; false where
+   * those run in a circle. One that has left the list since it was read is freed: its members are
+   * used for something else by then (free_inode and i_rcu lie where i_fop and i_dentry did).
+   */
+  ofInode(
+    inode: GuestVirtual,
+    superBlock: GuestVirtual,
+    budget: Budget,
+    visit: TableVisitor,
+  ): boolean {
     const { space } = this.#kernel;
-    const superBlock = this.#ofInode(inode, visit);
+    const listed = (): boolean => this.#isListed(inode, superBlock);
+    this.#ofInode(inode, visit, listed);
     let node = space.pointer(inode + this.#names);
     let watch: CircleWatch | undefined;
     while (node < 0 && budget.step()) {
-      const slot = node - this.#alias + this.#offsets.dentry;
-      visit("dentry_operations", space.pointer(slot), slot, inode, superBlock);
-      node = space.pointer(node);
+      const dentry = node - this.#alias;
+      const slot = dentry + this.#offsets.dentry;
+      const table = space.pointer(slot);
+      const next = space.pointer(node);
+      // A name is taken from its inode before its links are used for something else (d_rcu).
+      if (this.#ownerOf(dentry) !== inode || !listed()) return true;
+      visit("dentry_operations", table, slot, inode, superBlock);
+      node = next;
       // Nearly all have one name: nothing is made for them.
       if (node < 0 && (watch ??= new CircleWatch()).isBack(node)) return false;
     }
     return true;
   }
 
-  /** Returns its super block. */
-  #ofInode(inode: GuestVirtual, visit: TableVisitor): GuestVirtual {
+  /** evict() takes an inode out of the list, which then leads to itself, before it is freed. */
+  #isListed(inode: GuestVirtual, superBlock: GuestVirtual): boolean {
+    const link = inode + this.#link;
+    const next = this.#kernel.space.pointer(link);
+    return next < 0 && next !== link && this.#blockOf(inode) === superBlock;
+  }
+
+  /** Returns its super block. Nothing is told where it turns out that it does not live any more. */
+  #ofInode(inode: GuestVirtual, visit: TableVisitor, lives = (): boolean => true): GuestVirtual {
     this.#inode.load(inode);
     const fields = this.#fields;
     const superBlock = fields.superBlock();
@@ -114,13 +142,12 @@ export class ObjectTables {
     const files = fields.file();
     // What is told of may move the window.
     const mapping = fields.mapping();
+    const slot = mapping + this.#offsets.pages;
+    const pages = mapping < 0 ? this.#kernel.space.pointer(slot) : 0;
+    if (!lives()) return superBlock;
     visit("inode_operations", operations, inode + this.#offsets.inode, inode, superBlock);
     visit("file_operations", files, inode + this.#offsets.inodeFile, inode, superBlock);
-    if (mapping < 0) {
-      const slot = mapping + this.#offsets.pages;
-      const pages = this.#kernel.space.pointer(slot);
-      visit("address_space_operations", pages, slot, inode, superBlock);
-    }
+    if (mapping < 0) visit("address_space_operations", pages, slot, inode, superBlock);
     return superBlock;
   }
 }

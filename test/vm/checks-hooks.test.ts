@@ -8,6 +8,7 @@ import { sweep } from "../../src/checks/sweep.ts";
 import type { Sweep } from "../../src/checks/sweep.ts";
 import type { ProcessorRegisters } from "../../src/vm/processors.ts";
 import { Inodes } from "../../src/linux/inode.ts";
+import { ObjectTables } from "../../src/linux/object-tables.ts";
 import { pausedProcessors } from "../../src/response/paused-processors.ts";
 import { attach } from "../../src/vm/guest.ts";
 import type { Guest as Attached } from "../../src/vm/guest.ts";
@@ -161,6 +162,36 @@ function nameInCircle({ kernel }: Attached, editor: RamEditor): () => void {
   return editor.writePointer(named, named);
 }
 
+/** Which tables are told of an inode, before and after it and its name are taken back. */
+function tablesOfLeaving({ kernel }: Attached, editor: RamEditor): Record<string, string[]> {
+  const inodes = new Inodes(kernel);
+  const tables = new ObjectTables(kernel);
+  const budget = kernel.budget();
+  const alias =
+    kernel.types.member("dentry", "d_u.d_alias") ?? kernel.types.require("dentry", "d_alias");
+  const pairs = inodes
+    .superBlocks(budget)
+    .flatMap((block) => inodes.ofSuperBlock(block, budget).map((inode) => ({ block, inode })));
+  const name = (inode: number): number =>
+    kernel.space.pointer(inode + kernel.offset("inode", "i_dentry"));
+  const { block, inode } = pairs.find((pair) => name(pair.inode) < 0)!;
+  const told = (): string[] => {
+    const structs: string[] = [];
+    assert.ok(tables.ofInode(inode, block, kernel.budget(), (struct) => structs.push(struct)));
+    return structs;
+  };
+  const before = told();
+  const owner = name(inode) - alias.offset + kernel.offset("dentry", "d_inode");
+  const undoOwner = editor.writePointer(owner, 0);
+  const nameless = told();
+  undoOwner();
+  const link = inode + kernel.offset("inode", "i_sb_list");
+  const undoLink = editor.writePointer(link, link);
+  const unlisted = told();
+  undoLink();
+  return { before, nameless, unlisted, after: told() };
+}
+
 for (const { release, flavour, cpu } of guests) {
   test(`code that the kernel is led to is found: ${release}/${flavour}`, async (t) => {
     const kernel = await debianKernel({ release, flavour });
@@ -200,6 +231,21 @@ for (const { release, flavour, cpu } of guests) {
       assert.equal(told[0].reason, "the names of an inode run in a circle");
       assertClean(only(attached, "object-operations"));
     });
+    await t.test(
+      "an inode or a name that is freed while it is looked at is not told of",
+      async () => {
+        await guest.qmp("stop");
+        const { before, nameless, unlisted, after } = tablesOfLeaving(attached, editor);
+        await guest.qmp("cont");
+        assert.ok(before?.includes("dentry_operations") && before.includes("file_operations"));
+        assert.deepEqual(
+          nameless,
+          before.filter((struct) => struct !== "dentry_operations"),
+        );
+        assert.deepEqual(unlisted, []);
+        assert.deepEqual(after, before);
+      },
+    );
     await t.test("modules, bridges and file systems in ordinary use are no finding", async () => {
       await guest.run(MODULE_TRAFFIC);
       assertClean(look());
