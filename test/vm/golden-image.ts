@@ -9,6 +9,9 @@ import { defaultImageName, imageRecipe, recipeKey } from "../../src/vm/image-rec
 import type { RecipeOptions } from "../../src/vm/image-recipe.ts";
 import { cacheDirectory } from "./harness/cache.ts";
 
+/** Letters of a name (src/vm/name.ts). */
+const MAX_NAME = 40;
+
 /** The home where images for tests are built once and kept. */
 export function imageCache(): Home {
   return openHome({ KVMSEC_HOME: cacheDirectory("home") });
@@ -18,11 +21,9 @@ export function imageCache(): Home {
 export function goldenImage(options: RecipeOptions = {}): Promise<BuildResult> {
   const recipe = imageRecipe("debian", { size: 2 * 2 ** 30, ...options });
   // The key holds the recipe's version, so that a changed recipe is tried out.
-  return buildImage(
-    imageCache(),
-    recipe,
-    `${defaultImageName(recipe)}-${recipeKey(recipe).slice(0, 6)}`,
-  );
+  const key = recipeKey(recipe).slice(0, 6);
+  const name = `${defaultImageName(recipe).slice(0, MAX_NAME - key.length - 1)}-${key}`;
+  return buildImage(imageCache(), recipe, name);
 }
 
 /** A home of its own for a test's VMs, with the cached image in it. */

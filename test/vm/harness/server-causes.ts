@@ -91,7 +91,8 @@ END
       wait $hog || true
       test $(awk '/pswpout/ {print $2}' /proc/vmstat) -gt 0
       echo 2 > /sys/kernel/mm/ksm/run; echo 0 > /sys/kernel/mm/ksm/run; echo 0 > /proc/sys/vm/nr_hugepages
-      swapoff /swap; swapoff $device; zramctl -r $device; rm /swap /tmp/pages.py; modprobe -r zram`,
+      swapoff /swap; swapoff $device
+      for try in $(seq 30); do zramctl -r $device && break; sleep 1; done; rm /swap /tmp/pages.py; modprobe -r zram`,
   },
 ];
 
