@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Problem } from "./callback.ts";
+import { CircleWatch } from "./circle-watch.ts";
 import type { Kernel } from "./kernel.ts";
 import { NetNamespaces } from "./net-namespace.ts";
 import { DeviceNames } from "./netdevice-names.ts";
@@ -96,8 +97,10 @@ export function* characterDeviceTables(
   const offset = kernel.offset("cdev", "ops");
   const lists = map + kernel.offset("kobj_map", "probes");
   for (let index = 0; index < MAP_SIZE; index++) {
+    const watch = new CircleWatch();
     let probe = kernel.space.pointer(lists + index * 8);
     for (; probe < 0 && budget.step(); probe = next!(probe)) {
+      if (watch.isBack(probe)) return problem("the numbers of character devices run in a circle");
       const cdev = data!(probe);
       // Each list ends with one that has the right module loaded.
       if (!(cdev < 0)) continue;
