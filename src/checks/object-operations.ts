@@ -9,19 +9,28 @@ import { Tasks } from "../linux/task.ts";
 import { VmaLists } from "../linux/vma-list.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
+import { isOtherFileSystems } from "./file-system-tables.ts";
 import { foreignModules, tellOwnerProblems } from "./function-target.ts";
 import type { Allowed } from "./function-target.ts";
 import { executableMemory } from "./memory-facts.ts";
 import { OperationsChecker } from "./operations.ts";
 import { userThreads } from "./user-facts.ts";
 
-/** include/uapi/linux/magic.h: ANON_INODE_FS, DEBUGFS, TRACEFS, whose files bring their tables with them. */
-const BRING_THEIR_OWN: ReadonlySet<number> = new Set([0x0904_1934, 0x6462_6720, 0x7472_6163]);
+/**
+ * include/uapi/linux/magic.h: ANON_INODE_FS, DEBUGFS, TRACEFS, DMA_BUF, whose files bring their tables
+ * with them.
+ */
+const BRING_THEIR_OWN: ReadonlySet<number> = new Set([
+  0x0904_1934, 0x6462_6720, 0x7472_6163, 0x444d_4142,
+]);
 const DEBUGFS = 0x6462_6720;
 /** PROC_SUPER_MAGIC. */
 const PROCFS = 0x9fa0;
 const S_IFMT = 0o170000;
 const S_IFCHR = 0o020000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const MAX_NAME = 64;
 
 /** Each open file, inode and name leads to the functions of the kernel, or of its own file system. */
 export const objectOperations: Check = {
@@ -33,7 +42,7 @@ export const objectOperations: Check = {
   attack: ["T1014", "T1564.001"],
   shares: ["kernel data", "kernel rodata"],
   limits:
-    "Devices, except those of the kernel's own numbers, debugfs and anonymous inodes may have tables of any listed module. A table that is exchanged for another one of the kernel's is not told.",
+    "Devices, except those of the kernel's own numbers, debugfs and anonymous inodes may have tables of any listed module. A table that is exchanged for another one of the kernel's is told of files and folders of common file systems only (ext4, xfs, btrfs, f2fs, overlay, tmpfs).",
   costly: true,
   run(context) {
     tellOwnerProblems(context);
@@ -114,6 +123,7 @@ class Uses {
   readonly #magic: (superBlock: GuestVirtual) => number;
   readonly #type: (superBlock: GuestVirtual) => GuestVirtual;
   readonly #singleStart: GuestVirtual;
+  readonly #slots: { readonly inode: number; readonly file: number };
   readonly #last: Record<ObjectStruct, Pair> = {
     file_operations: NO_PAIR,
     inode_operations: NO_PAIR,
@@ -133,6 +143,7 @@ class Uses {
     this.#device = kernel.reader("inode", "i_rdev");
     this.#magic = kernel.reader("super_block", "s_magic");
     this.#type = kernel.reader("super_block", "s_type");
+    this.#slots = { inode: kernel.offset("inode", "i_op"), file: kernel.offset("inode", "i_fop") };
     this.#singleStart = kernel.symbol("single_start");
   }
 
@@ -163,7 +174,9 @@ class Uses {
     const isForeign = facts.get(foreignModules).has(home);
     const mayBeForeign = !isForeign || this.#mayBeOf(home, inode, superBlock);
     const made = this.#made(struct, table, inode, superBlock);
-    const path = this.#path(inode, table, mayBeForeign && made === undefined);
+    const isExchanged = this.#isExchanged(table, slot, inode, superBlock);
+    const path = this.#path(inode, table, mayBeForeign && made === undefined && !isExchanged);
+    if (isExchanged) this.#reportExchanged(struct, path, table, slot);
     this.#checker.check({
       what: `The ${struct.replaceAll("_", " ")} of ${path}`,
       struct,
@@ -172,6 +185,36 @@ class Uses {
       subject: { path, struct },
       ...(mayBeForeign ? {} : { stranger: true }),
       ...(made === undefined ? {} : { made }),
+    });
+  }
+
+  /** One of the kernel's own tables, in an inode of a file system that has others. */
+  #isExchanged(
+    table: GuestVirtual,
+    slot: GuestVirtual,
+    inode: GuestVirtual,
+    superBlock: GuestVirtual,
+  ): boolean {
+    const { kernel, facts } = this.#context;
+    // What an open file, a name or a page leads to may be shared between file systems.
+    if (slot !== inode + this.#slots.inode && slot !== inode + this.#slots.file) return false;
+    const kind = this.#mode(inode) & S_IFMT;
+    if (kind !== S_IFREG && kind !== S_IFDIR) return false;
+    const { symbol, offset } = facts.get(codeOwners).ownerOf(table) ?? {};
+    if (symbol === undefined || offset !== 0) return false;
+    const name = kernel.reader("file_system_type", "name")(this.#type(superBlock));
+    const fileSystem = kernel.space.string(name, MAX_NAME);
+    return fileSystem !== undefined && isOtherFileSystems(fileSystem, symbol);
+  }
+
+  #reportExchanged(struct: string, path: string, table: GuestVirtual, slot: GuestVirtual): void {
+    const { kernel, facts } = this.#context;
+    this.#context.report({
+      severity: "high",
+      confidence: "medium",
+      title: `The ${struct.replaceAll("_", " ")} of ${path} are those of another file system: ${facts.get(codeOwners).describe(table)}.`,
+      subject: { path, struct },
+      evidence: { table: kernel.format(table), slot: kernel.format(slot) },
     });
   }
 

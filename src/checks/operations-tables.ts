@@ -22,6 +22,12 @@ const KNOWN: ReadonlyMap<string, string> = new Map([
   ["/proc/net/packet", "packet_seq_ops"],
 ]);
 
+/** What lists all processes (fs/proc/root.c): the kernel's other folders of /proc show none. */
+const PROC_ROOT: Readonly<Record<string, string>> = {
+  file_operations: "proc_root_operations",
+  inode_operations: "proc_root_inode_operations",
+};
+
 /** What the kernel calls the functions and tables of an entry of /proc. */
 const ENTRY_NAMES = [
   "NAME_proc_show",
@@ -61,7 +67,9 @@ export const operationsTables: Check = {
       const home = context.facts.get(codeOwners).moduleAt(type)?.module ?? 0;
       const stranger = strangerTo(context, table, home);
       const what = `The ${struct.replace("_", " ")} of ${fileSystem}`;
-      checker.check({ what, ...each, subject: { fileSystem, struct }, stranger });
+      const expected = fileSystem.startsWith("proc ") ? kernel.symbol(PROC_ROOT[struct] ?? "") : 0;
+      const known = expected < 0 ? { expected } : {};
+      checker.check({ what, ...each, subject: { fileSystem, struct }, stranger, ...known });
     }
     context.cover(pointers);
   },

@@ -66,8 +66,12 @@ const NETLINK: readonly Member[] = [
   { struct: "netlink_sock", path: "netlink_bind" },
   { struct: "netlink_sock", path: "netlink_unbind" },
 ];
-/** NETLINK_SMC: numbers above it are for whoever comes from elsewhere (uapi/linux/netlink.h). */
-const LAST_OWN_NETLINK = 22;
+/**
+ * Numbers that are the kernel's own (uapi/linux/netlink.h): routes, sock_diag, xfrm, SELinux, audit,
+ * routes by address, connector, netfilter, uevents, generic, crypto. Those of hardware, and those
+ * that are free, may be others'.
+ */
+const OWN_NETLINK: ReadonlySet<number> = new Set([0, 4, 6, 7, 9, 10, 11, 12, 15, 16, 21]);
 
 /** Reads the functions and tables of single sockets. */
 export class SocketFunctions {
@@ -103,7 +107,7 @@ export class SocketFunctions {
       if (type === SOCK_STREAM && protocol === IPPROTO_TCP) yield* this.#pointers(sock, tcp);
       if (type === SOCK_DGRAM && protocol === IPPROTO_UDP) yield* this.#pointers(sock, udp);
     }
-    if (family === AF_NETLINK && this.#protocol(sock) <= LAST_OWN_NETLINK) {
+    if (family === AF_NETLINK && OWN_NETLINK.has(this.#protocol(sock))) {
       yield* this.#pointers(sock, netlink);
     }
     if (!(socket < 0)) return;

@@ -15,7 +15,7 @@ import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { moduleFolder } from "./harness/guest-modules.ts";
 import { bootTiny } from "./harness/guest.ts";
 import type { Guest } from "./harness/guest.ts";
-import { harmlessCauses, livepatching } from "./harness/harmless.ts";
+import { foreignDriver, harmlessCauses, livepatching } from "./harness/harmless.ts";
 import { ownModules } from "./harness/own-modules.ts";
 import { silentDuring } from "./harness/silence.ts";
 
@@ -37,7 +37,12 @@ for (const { release, flavour, cpu, append } of guests) {
       cpus: 2,
       ram: "file",
       availableModules: ["dummy", "bridge", "tun"],
-      files: { "/root/livepatch.ko": readFileSync(join(folder, "livepatch.ko")) },
+      files: Object.fromEntries(
+        ["livepatch.ko", "ordinary-driver.ko"].map((name) => [
+          `/root/${name}`,
+          readFileSync(join(folder, name)),
+        ]),
+      ),
     });
     using attached = await attach(`pid:${guest.pid}`);
     const files = findKernelFiles(attached, {
@@ -50,7 +55,7 @@ for (const { release, flavour, cpu, append } of guests) {
       looks++ % WITHOUT_FILES === WITHOUT_FILES - 1
         ? sweep(attached.kernel, checks, {})
         : sweep(attached.kernel, checks, { ...files, ...(await readProcessors(attached)) });
-    for (const { title, commands } of [...harmlessCauses, livepatching]) {
+    for (const { title, commands } of [...harmlessCauses, livepatching, foreignDriver]) {
       await t.test(title, async (inner) => {
         inner.diagnostic(`${await silentDuring(guest, look, commands)} sweeps`);
       });

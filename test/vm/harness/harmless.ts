@@ -58,3 +58,23 @@ export const livepatching: HarmlessCause = {
     while [ -d $state ]; do sleep 0.2; done
     until rmmod livepatch 2> /dev/null; do sleep 0.2; done`,
 };
+
+/** ordinary-driver.ko, with everything open that it brings. */
+export const foreignDriver: HarmlessCause = {
+  title: "a driver from elsewhere, whose devices, files and file system are in use",
+  commands: `insmod /root/ordinary-driver.ko
+    major() { grep " $1$" /proc/devices | sed 's/ .*//'; }
+    mkdir -p /mnt/ordinary; mount -t ordinary none /mnt/ordinary
+    test -e /dev/ordinary || mknod /dev/ordinary c 10 $(grep ordinary /proc/misc | sed 's/ ordinary//')
+    test -e /dev/numbered || mknod /dev/numbered c $(major ordinary) 0
+    test -e /dev/ttyORD || mknod /dev/ttyORD c $(major ttyORD) 0
+    ip link set ordinary0 up
+    bash -c 'exec 4</dev/ordinary 5</dev/numbered 6</proc/ordinary 7</sys/kernel/debug/ordinary
+      exec 8</mnt/ordinary/file 9</dev/ttyORD
+      read -u 4 line; read -u 6 line; read -u 7 line; exec sleep 77777' >/dev/null 2>&1 </dev/null &
+    holder=$!; until grep -q sleep /proc/$holder/comm; do sleep 0.1; done; sleep 2
+    ls -l /proc/$holder/fd | grep -q 'anon_inode:.ordinary'
+    kill $holder; while kill -0 $holder 2>/dev/null; do sleep 0.1; done
+    umount /mnt/ordinary; ip link set ordinary0 down
+    until busybox rmmod ordinary_driver 2>/dev/null; do sleep 0.2; done`,
+};

@@ -81,6 +81,23 @@ function fileTamperings(place: HookPlace): HookTampering[] {
       says: /file operations of sysfs \w* ?lie where no table/,
     },
     {
+      title: "a folder that lists nothing, by another table of the kernel's",
+      check: "object-operations",
+      tamper: () =>
+        editor.writePointer(
+          rootSlot(place, /^(rootfs|tmpfs) /),
+          kernel.requireSymbol("empty_dir_operations"),
+        ),
+      says: /file operations of .* are those of another file system: empty_dir_operations/,
+    },
+    {
+      title: "/proc without processes, by another table of the kernel's",
+      check: "operations-tables",
+      tamper: () =>
+        editor.writePointer(rootSlot(place, /^proc /), kernel.requireSymbol("proc_dir_operations")),
+      says: /file operations of proc proc are not the kernel's own: proc_dir_operations/,
+    },
+    {
       title: "the function that lists /proc in a module from elsewhere",
       check: "operations-tables",
       tamper: () =>
@@ -88,6 +105,15 @@ function fileTamperings(place: HookPlace): HookTampering[] {
       says: /proc_root_operations.*leads to code of a module that is not/,
     },
   ];
+}
+
+/** Of the folder at a file system's root. */
+function rootSlot({ kernel }: HookPlace, name: RegExp): GuestVirtual {
+  const found = [...superBlockTables(kernel, kernel.budget(), problem)].find(
+    ({ fileSystem, struct }) => name.test(fileSystem) && struct === "file_operations",
+  );
+  assert.ok(found !== undefined);
+  return found.slot;
 }
 
 function procSlot({ kernel }: HookPlace, path: string, role: string): GuestVirtual {
