@@ -6,12 +6,16 @@ import { processes, sockets } from "./user-facts.ts";
 
 type Holder = { readonly pid: number; readonly comm: string; readonly exe: string | undefined };
 
+/** Families whose sockets see packets of others; netlink's and local ones see the machine's own. */
+const FROM_OUTSIDE: ReadonlySet<string> = new Set(["packet", "inet", "inet6"]);
+
 /** No packet socket waits for a magic packet. */
 export const socketFilters: Check = {
   id: "socket-filters",
   proves:
-    "No packet socket's filter looks for constants inside what packets carry, and none belongs to a program that lies in memory or where anybody may write.",
-  reads: "packet sockets of all namespaces, their classic filters and who has them open",
+    "No filter of a packet, raw, UDP or TCP socket looks for constants inside what packets carry, and no packet socket with a filter belongs to a program that lies in memory or where anybody may write.",
+  reads:
+    "packet and internet sockets of all namespaces, their classic filters and who has them open",
   attack: ["T1205.002", "T1040"],
   limits:
     "Filters in eBPF are not judged. A door that asks for DHCP's ports, or looks at addresses and ports only, passes for what it imitates.",
@@ -20,7 +24,7 @@ export const socketFilters: Check = {
     for (const problem of problems) context.unseen(problem);
     let looked = 0;
     for (const socket of rows) {
-      if (socket.packet === undefined || socket.filter === undefined) continue;
+      if (!FROM_OUTSIDE.has(socket.family) || socket.filter === undefined) continue;
       looked++;
       checkFilter(context, socket);
     }
@@ -29,18 +33,20 @@ export const socketFilters: Check = {
 };
 
 function checkFilter(context: CheckContext, socket: FoundSocket): void {
-  const { filter, packet, type, holders, local, uid } = socket;
+  const { filter, packet, type, family, protocol, holders, local, uid } = socket;
   const classic = filter?.classic ?? [];
-  const constants = magicConstants(classic, { type, protocol: packet?.protocol ?? 0 });
+  const internet = packet === undefined ? { internet: { family, protocol } } : {};
+  const place = { type, protocol: packet?.protocol ?? 0, ...internet };
+  const constants = magicConstants(classic, place);
   const owners = holdersOf(context, holders);
   const odd = owners.some(({ exe }) => exe !== undefined && isOdd(exe));
-  if (constants.length === 0 && !odd) return;
+  if (constants.length === 0 && (!odd || packet === undefined)) return;
   const names = owners.map(({ pid, comm }) => `${pid} (${comm})`).join(", ") || "nobody";
   const why = constants.length > 0 ? "waits for packets with a mark inside" : "filters packets";
   context.report({
     severity: odd ? "high" : "medium",
     confidence: constants.length > 0 && odd ? "high" : "medium",
-    title: `A packet socket of ${names} ${why}.`,
+    title: `A ${packet === undefined ? protocol : "packet"} socket of ${names} ${why}.`,
     subject: {
       pids: owners.map(({ pid }) => pid),
       local,

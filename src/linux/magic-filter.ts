@@ -1,8 +1,13 @@
-/** Which packets a filter sees, and from where on: `raw` sockets from the Ethernet header on. */
+/**
+ * Which packets a filter sees, and from where on: packet sockets that are `raw` from the Ethernet
+ * header on, raw sockets of IPv4 from the IP header on, others of the internet behind it.
+ */
 export type FilterPlace = {
   readonly type: string | undefined;
-  /** EtherType that the socket is bound to; 3 for every packet. */
+  /** EtherType that a packet socket is bound to; 3 for every packet. */
   readonly protocol: number;
+  /** Of an internet socket: what it speaks, in the words of `Socket`. */
+  readonly internet?: { readonly family: string; readonly protocol: string };
 };
 
 type Instruction = { readonly code: number; readonly constant: number };
@@ -18,6 +23,7 @@ const ETHERNET_HEADER = 14;
 const IP_HEADER = 20;
 const IPV6_HEADER = 40;
 const UDP_HEADER = 8;
+const TCP_HEADER = 20;
 const IPPROTO_UDP = 17;
 /** Ports of DHCP and DHCPv6, and the cookie that begins DHCP's options (RFC 2131). */
 const DHCP_PORTS = [67, 68, 546, 547];
@@ -45,18 +51,31 @@ export function magicConstants(classic: readonly string[], place: FilterPlace): 
   return magic;
 }
 
-function loadsPayload(operation: number, offset: number, { type, protocol }: FilterPlace): boolean {
-  const network = type === "raw" ? ETHERNET_HEADER : 0;
+function loadsPayload(operation: number, offset: number, place: FilterPlace): boolean {
+  const { fixed, indexed } = headersOf(place);
   switch (operation) {
     case LOAD_INDEXED_WORD:
     case LOAD_INDEXED_HALF:
-      return offset >= network + UDP_HEADER;
+      return offset >= indexed;
     case LOAD_FIXED_WORD:
-      // IPv6 addresses lie where IPv4 has its payload.
-      return offset >= network + (protocol === ETH_P_IP ? IP_HEADER : IPV6_HEADER);
+      return offset >= fixed;
     default:
       return false;
   }
+}
+
+/** What lies before the payload: from the start of what is seen, and behind a header of any length. */
+function headersOf({ type, protocol, internet }: FilterPlace): { fixed: number; indexed: number } {
+  if (internet !== undefined) {
+    // Those of UDP and ICMP are equally long.
+    const transport = internet.protocol === "tcp" ? TCP_HEADER : UDP_HEADER;
+    const network = type === "raw" && internet.family === "inet" ? IP_HEADER : 0;
+    return { fixed: network + transport, indexed: transport };
+  }
+  const network = type === "raw" ? ETHERNET_HEADER : 0;
+  // IPv6 addresses lie where IPv4 has its payload.
+  const fixed = network + (protocol === ETH_P_IP ? IP_HEADER : IPV6_HEADER);
+  return { fixed, indexed: network + UDP_HEADER };
 }
 
 function parse(instruction: string): Instruction {

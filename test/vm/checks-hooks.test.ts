@@ -290,6 +290,15 @@ for (const { release, flavour, cpu } of guests) {
       const door = /packet socket of \d+ \(.*\) waits for packets with a mark.*0x5ca1ab1e/s;
       assertFound(attached, only(attached, "socket-filters"), "socket-filters", door);
     });
+    await t.test(
+      "socket-filters: a raw socket that waits for a mark in an ICMP packet",
+      async () => {
+        await start(guest, "raw-door");
+        const door = /raw socket of \d+ \(raw-door\) waits for packets with a mark.*0xddba115/s;
+        assertFound(attached, only(attached, "socket-filters"), "socket-filters", door);
+        await guest.run("kill $(pidof raw-door)");
+      },
+    );
     await t.test("hidden-socket: those that only an io_uring has are its process's", () => {
       assertClean(only(attached, "hidden-socket"));
       const held = socketRows(attached.kernel, { pid: [pids.get("registered") ?? 0] });

@@ -31,6 +31,32 @@ test("a DHCP client's filter is no magic filter", () => {
   assert.deepEqual(magicConstants(cookie, { type: "dgram", protocol: ETH_P_IP }), []);
 });
 
+test("what ping asks for is no magic filter", () => {
+  // iputils: the identifier behind the IP header, then the type.
+  const ping = ["0xb1 0 0 0", "0x48 0 0 4", `${JEQ} 4660`, "0x50 0 0 0", `${JEQ} 0`];
+  const raw = { type: "raw", protocol: 0 };
+  const internet = { family: "inet", protocol: "raw" };
+  assert.deepEqual(magicConstants(ping, { ...raw, internet }), []);
+  const six = ["0x28 0 0 4", `${JEQ} 4660`, "0x30 0 0 0", `${JEQ} 129`];
+  assert.deepEqual(
+    magicConstants(six, { ...raw, internet: { family: "inet6", protocol: "raw" } }),
+    [],
+  );
+});
+
+test("a constant inside what a raw, UDP or TCP socket gets is found", () => {
+  const door = (load: string): string[] => [load, `${JEQ} ${0x5ca1ab1e}`];
+  const raw = { type: "raw", protocol: 0, internet: { family: "inet", protocol: "raw" } };
+  assert.deepEqual(magicConstants(door("0x20 0 0 28"), raw), [0x5ca1ab1e]);
+  assert.deepEqual(magicConstants(door("0x40 0 0 8"), raw), [0x5ca1ab1e]);
+  assert.deepEqual(magicConstants(door("0x20 0 0 24"), raw), []);
+  const udp = { type: "dgram", protocol: 0, internet: { family: "inet", protocol: "udp" } };
+  assert.deepEqual(magicConstants(door("0x20 0 0 8"), udp), [0x5ca1ab1e]);
+  const tcp = { type: "stream", protocol: 0, internet: { family: "inet6", protocol: "tcp" } };
+  assert.deepEqual(magicConstants(door("0x20 0 0 20"), tcp), [0x5ca1ab1e]);
+  assert.deepEqual(magicConstants(door("0x20 0 0 8"), tcp), []);
+});
+
 test("a constant inside what a packet carries is found", () => {
   const word = ["0x20 0 0 20", `${JEQ} ${0x5ca1ab1e}`, "0x06 0 0 65535"];
   assert.deepEqual(magicConstants(word, { type: "dgram", protocol: ETH_P_IP }), [0x5ca1ab1e]);
