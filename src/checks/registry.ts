@@ -11,6 +11,7 @@ import { forgedCredentials } from "./forged-credentials.ts";
 import { ftrace } from "./ftrace.ts";
 import { gdt } from "./gdt.ts";
 import { helperPrograms } from "./helper-programs.ts";
+import { generatedCode } from "./generated-code.ts";
 import { hiddenModule } from "./hidden-module.ts";
 import { hiddenProcess } from "./hidden-process.ts";
 import { hiddenSocket } from "./hidden-socket.ts";
@@ -70,6 +71,7 @@ export const checks: readonly Check[] = [
   kernelData,
   moduleText,
   textForms,
+  generatedCode,
   vdso,
   kernelPages,
   syscallTable,

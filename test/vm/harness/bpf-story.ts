@@ -105,6 +105,20 @@ export async function bpfStory(t: TestContext, scene: BpfScene): Promise<void> {
     }
     assertClean(look());
   });
+  await t.test("BPF: machine code of a program that calls what is none", (inner) => {
+    // A program that nothing runs; it begins with room for a call (X86_PATCH_SIZE).
+    const code = kernel.reader("bpf_prog", "bpf_func")(programNamed(kernel, "filter"));
+    const called = checks.filter(({ id }) => id === "generated-code");
+    assertClean(sweep(kernel, called));
+    const undo = editor.writeBranch(code, kernel.requireSymbol("init_task"), 0xe8);
+    try {
+      const says = /leads to memory that holds data: init_task/;
+      assertFound(inner, { check: "generated-code", says }, () => sweep(kernel, called));
+    } finally {
+      undo();
+    }
+    assertClean(sweep(kernel, called));
+  });
   await t.test("BPF: congestion control made of programs is no finding anywhere", async () => {
     await start("bpf-congestion");
     const called = checks.filter(({ id }) => STRUCT_OPS.has(id));
