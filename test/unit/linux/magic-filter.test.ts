@@ -31,6 +31,10 @@ test("a DHCP client's filter is no magic filter", () => {
   assert.deepEqual(magicConstants(cookie, { type: "dgram", protocol: ETH_P_IP }), []);
 });
 
+function door(load: string): string[] {
+  return [load, `${JEQ} ${0x5ca1ab1e}`];
+}
+
 test("what ping asks for is no magic filter", () => {
   // iputils: the identifier behind the IP header, then the type.
   const ping = ["0xb1 0 0 0", "0x48 0 0 4", `${JEQ} 4660`, "0x50 0 0 0", `${JEQ} 0`];
@@ -45,7 +49,6 @@ test("what ping asks for is no magic filter", () => {
 });
 
 test("a constant inside what a raw, UDP or TCP socket gets is found", () => {
-  const door = (load: string): string[] => [load, `${JEQ} ${0x5ca1ab1e}`];
   const raw = { type: "raw", protocol: 0, internet: { family: "inet", protocol: "raw" } };
   assert.deepEqual(magicConstants(door("0x20 0 0 28"), raw), [0x5ca1ab1e]);
   assert.deepEqual(magicConstants(door("0x40 0 0 8"), raw), [0x5ca1ab1e]);
