@@ -1,5 +1,8 @@
 import { SocketFunctions } from "../linux/socket-functions.ts";
+import type { Callback } from "../linux/callback.ts";
+import { socketWaiters } from "../linux/socket-waiters.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
+import { checkCallbacks } from "./callbacks.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { codeOwners } from "./code-owners.ts";
 import { checkFunction, foreignModules, leadsWell, tellOwnerProblems } from "./function-target.ts";
@@ -12,13 +15,16 @@ const KERNELS: ReadonlySet<string> = new Set(["inet", "inet6", "unix", "packet",
 /** A table that BPF programs were put into. */
 const MADE = { made: "distribution" } as const;
 
+/** Drivers of virtual machines and storage from elsewhere may wait for a socket too. */
+const WAITER = { allowed: "distribution", module: "medium" } as const;
+
 /** Each socket's packets and calls go through the kernel, or modules of the distribution. */
 export const socketFunctions: Check = {
   id: "socket-functions",
   proves:
-    "The tables of functions of each socket, and what is called when its data arrive, its state changes or it is destroyed, are the kernel's or a distribution module's.",
+    "The tables of functions of each socket, and what is called when its data arrive, its state changes or it is destroyed, and whoever waits for it, are the kernel's or a distribution module's.",
   reads:
-    "struct sock and struct socket of every socket; inet_connection_sock, udp_sock and netlink_sock",
+    "struct sock and struct socket of every socket; inet_connection_sock, udp_sock and netlink_sock; socket_wq",
   attack: ["T1014", "T1205"],
   shares: ["kernel data", "kernel rodata"],
   limits:
@@ -29,12 +35,17 @@ export const socketFunctions: Check = {
     for (const problem of problems) context.unseen(problem);
     const functions = new SocketFunctions(context.kernel);
     const checker = new OperationsChecker(context);
+    const budget = context.kernel.budget();
+    const waitersOf = socketWaiters(context.kernel, budget, (reason) => context.unseen(reason));
     let looked = 0;
+    const waiters: Callback[] = [];
     for (const row of rows) {
       if (row.kind !== "full") continue;
       looked++;
       checkSocket(context, functions, checker, row);
+      if (row.socket < 0) waiters.push(...waitersOf(row.socket));
     }
+    checkCallbacks(context, waiters, WAITER);
     context.cover(looked);
   },
 };

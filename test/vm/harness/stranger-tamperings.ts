@@ -14,7 +14,7 @@ import { ttyOperations } from "../../../src/linux/tty.ts";
 import { VmaLists } from "../../../src/linux/vma-list.ts";
 import type { HookPlace, HookTampering } from "./hook-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
-import { makeForeign } from "./forged-object.ts";
+import { forge, makeForeign, scratch } from "./forged-object.ts";
 import type { RamEditor } from "./ram-editor.ts";
 
 const problem = (reason: string): void => assert.fail(reason);
@@ -170,7 +170,34 @@ function netlinkTamperings(place: HookPlace): HookTampering[] {
       },
       says: /netlink_rcv of a socket \(netlink .*leads to code of a module that is not/,
     },
+    {
+      title: "a waiter for a socket in a module from elsewhere",
+      check: "socket-functions",
+      tamper: () => together(makeForeign(place), plantWaiter(place, moduleFunction)),
+      says: /waiter for a socket leads to code of a module that is not/,
+    },
   ];
+}
+
+/** In the wait queue of a socket of the kernel's own, at which nothing happens. */
+function plantWaiter(place: HookPlace, target: GuestVirtual): () => void {
+  const { kernel, editor } = place;
+  const sockets = readSockets(kernel, ["hash"], kernel.budget(), problem);
+  const socket = sockets.find(({ kernel: own, family }) => own === true && family === "netlink");
+  assert.ok(socket !== undefined && socket.socket < 0);
+  const head = socket.socket + kernel.offset("socket", "wq.wait.head");
+  const waiter = scratch(place);
+  const entry = waiter + kernel.offset("wait_queue_entry", "entry");
+  const [next, previous] = [kernel.space.pointer(head), head];
+  return together(
+    forge(place, "wait_queue_entry", waiter, {
+      func: target,
+      "entry.next": next,
+      "entry.prev": previous,
+    }),
+    editor.writePointer(next + 8, entry),
+    editor.writePointer(head, entry),
+  );
 }
 
 /** A thread of the kernel that wakes every two minutes. */
