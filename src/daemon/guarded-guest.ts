@@ -1,5 +1,6 @@
 import { KvmsecError } from "../base/errors.ts";
 import { listVms } from "../vm/guest-vm.ts";
+import type { VmProblem } from "../vm/guest-vm.ts";
 import type { Home } from "../vm/home.ts";
 import { findImage } from "../vm/images.ts";
 import { isRunning, processIdentity, runName } from "../vm/process-identity.ts";
@@ -29,7 +30,7 @@ export function guestsNow(
   problem: (target: string, error: KvmsecError) => void,
 ): GuardedGuest[] {
   const found = new Map<string, GuardedGuest>();
-  for (const guest of config.vms ? ownGuests(home) : []) found.set(guest.run, guest);
+  for (const guest of config.vms ? ownGuests(home, problem) : []) found.set(guest.run, guest);
   for (const target of config.targets) {
     const guest = otherGuest(target, problem);
     if (guest !== undefined && !found.has(guest.run)) found.set(guest.run, guest);
@@ -37,12 +38,27 @@ export function guestsNow(
   return [...found.values()];
 }
 
-function ownGuests(home: Home): GuardedGuest[] {
-  return listVms(home).flatMap(({ name, run, config, sockets, log }) => {
+function ownGuests(home: Home, problem: VmProblem): GuardedGuest[] {
+  return listVms(home, problem).flatMap(({ name, run, config, sockets, log }) => {
     if (run === undefined) return [];
-    const kernelFile = findImage(home, config.image)?.vmlinuz;
+    const kernelFile = kernelOf(home, config.image, (error) => problem(name, error));
     return [{ name, ...named(run), vm: name, kernelFile, monitor: sockets.monitor, log }];
   });
+}
+
+/** The guest is there and to be guarded, whatever became of its image. */
+function kernelOf(
+  home: Home,
+  image: string,
+  problem: (error: KvmsecError) => void,
+): string | undefined {
+  try {
+    return findImage(home, image)?.vmlinuz;
+  } catch (error) {
+    if (!(error instanceof KvmsecError)) throw error;
+    problem(error);
+    return undefined;
+  }
 }
 
 function otherGuest(

@@ -31,7 +31,9 @@ export class PacketWatch {
       const kept = vmsWithPackets(home);
       if (kept.length > 0) startPacketKeeper(home.root);
       if (kept.length === 0 && config.packets.length === 0) return;
-      for (const vm of listVms(home)) if (vm.run !== undefined) await this.#settle(vm);
+      // That one is damaged is told by who looks for guests.
+      const vms = listVms(home, () => {});
+      for (const vm of vms) if (vm.run !== undefined) await this.#settle(vm);
     } catch (error) {
       this.#trouble(`packets cannot be looked after: ${String(error)}`);
     } finally {

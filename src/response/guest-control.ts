@@ -41,7 +41,8 @@ export function controlGuest(home: Home, text: string): ControlledGuest {
   const { qemu } = target;
   const identity = processIdentity(qemu.pid);
   if (identity === undefined) throw gone(text);
-  const vm = listVms(home).find(({ run }) => run?.pid === qemu.pid);
+  // Another VM's damage is no reason to leave this one alone.
+  const vm = listVms(home, () => {}).find(({ run }) => run?.pid === qemu.pid);
   const socket = vm?.sockets.operator ?? monitorFor(qemu);
   if (socket !== undefined) return { text, qemu, identity, vm, socket };
   throw new KvmsecError(

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { KvmsecError } from "../base/errors.ts";
 import { connectQmp } from "../qmp/connection.ts";
 import type { RunState } from "../qmp/generated.ts";
 import { openHome } from "./home.ts";
@@ -37,12 +38,28 @@ export type GuestVm = {
   readonly log: string;
 };
 
-/** All VMs of this home, by name. A home that was never used has none. */
-export function listVms(home: Home = openHome()): GuestVm[] {
+/** Told of a VM whose documents are damaged. */
+export type VmProblem = (name: string, error: KvmsecError) => void;
+
+/**
+ * All VMs of this home, by name. A home that was never used has none. One whose documents are damaged
+ * is left out and told to `problem`: it is not to take the others with it.
+ */
+export function listVms(home: Home = openHome(), problem: VmProblem = raise): GuestVm[] {
   return vmNames(home).flatMap((name) => {
-    const config = findConfig(home, name);
-    return config === undefined ? [] : [describe(home, config)];
+    try {
+      const config = findConfig(home, name);
+      return config === undefined ? [] : [describe(home, config)];
+    } catch (error) {
+      if (!(error instanceof KvmsecError)) throw error;
+      problem(name, error);
+      return [];
+    }
   });
+}
+
+function raise(_name: string, error: KvmsecError): never {
+  throw error;
 }
 
 /** The VM of that name; throws KVMSEC_VM_MISSING. */

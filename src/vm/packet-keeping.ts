@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { KvmsecError } from "../base/errors.ts";
 import { tryLockFile } from "../native/file-lock.ts";
 import type { Home } from "./home.ts";
 import { packetState } from "./packet-files.ts";
@@ -12,14 +13,23 @@ export function packetKeeperLock(root: string): string {
   return join(root, "packets.lock");
 }
 
-/** The VMs whose packets are kept now. */
+/** The VMs whose packets are kept now. One whose documents are damaged is nobody's who keeps packets. */
 export function vmsWithPackets(home: Home): string[] {
   return vmNames(home).filter((name) => {
-    const paths = vmPaths(home, name);
-    // The quickest question first: this is asked again and again.
-    const config = existsSync(paths.packetState) ? findConfig(home, name) : undefined;
-    return config !== undefined && packetState(paths, findRun(home, config)) !== undefined;
+    try {
+      return hasPackets(home, name);
+    } catch (error) {
+      if (error instanceof KvmsecError) return false;
+      throw error;
+    }
   });
+}
+
+function hasPackets(home: Home, name: string): boolean {
+  const paths = vmPaths(home, name);
+  // The quickest question first: this is asked again and again.
+  const config = existsSync(paths.packetState) ? findConfig(home, name) : undefined;
+  return config !== undefined && packetState(paths, findRun(home, config)) !== undefined;
 }
 
 /**

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { KvmsecError } from "../../src/base/errors.ts";
+import { guestsNow } from "../../src/daemon/guarded-guest.ts";
 import { readTimeline } from "../../src/evidence/read-timeline.ts";
 import { readHolds } from "../../src/evidence/holds.ts";
 import { sealPackage } from "../../src/evidence/manifest.ts";
@@ -19,10 +20,13 @@ import { listVms } from "../../src/vm/guest-vm.ts";
 import { openHome } from "../../src/vm/home.ts";
 import type { Home } from "../../src/vm/home.ts";
 import { findImage } from "../../src/vm/images.ts";
-import { packetState } from "../../src/vm/packet-files.ts";
+import { packetState, writePacketState } from "../../src/vm/packet-files.ts";
+import { vmsWithPackets } from "../../src/vm/packet-keeping.ts";
+import { processIdentity } from "../../src/vm/process-identity.ts";
 import { abnormalEnd } from "../../src/vm/vm-end.ts";
 import { findConfig, findRun, vmPaths } from "../../src/vm/vm-state.ts";
 import { changedAt, damagedJson } from "../fixtures/damaged-json.ts";
+import { kvmsec } from "../vm/command-line.ts";
 import { vmConfig } from "../fixtures/vm-config.ts";
 import { TemporaryFolder } from "../fixtures/temporary.ts";
 
@@ -151,6 +155,37 @@ test("a state document that is cut short, foreign or misshapen is refused in its
     );
     writeFileSync(path, JSON.stringify(document));
   }
+});
+
+test("a damaged VM takes no other with it", async () => {
+  using place = new TemporaryFolder();
+  const home = openHome({ KVMSEC_HOME: place.path });
+  const self = processIdentity(process.pid)!;
+  for (const name of ["good", "torn"]) {
+    const paths = vmPaths(home, name);
+    mkdirSync(paths.folder);
+    writeFileSync(paths.config, JSON.stringify(vmConfig({ name })));
+    writeFileSync(paths.run, JSON.stringify({ ...run, ...self }));
+    writePacketState(paths, { keepBytes: 1, by: "owner", run: self });
+  }
+  writeFileSync(vmPaths(home, "torn").config, "{");
+  mkdirSync(join(home.images, "base"));
+  writeFileSync(join(home.images, "base", "image.json"), "{");
+  const told: string[] = [];
+  const guests = guestsNow(home, { vms: true, targets: [] }, (name, { code }) =>
+    told.push(`${name} ${code}`),
+  );
+  assert.deepEqual(
+    guests.map(({ name, kernelFile }) => [name, kernelFile]),
+    [["good", undefined]],
+  );
+  assert.deepEqual(told.toSorted(), ["good KVMSEC_STATE_DAMAGED", "torn KVMSEC_STATE_DAMAGED"]);
+  assert.deepEqual(vmsWithPackets(home), ["good"]);
+  assert.throws(() => listVms(home), { code: "KVMSEC_STATE_DAMAGED" });
+  const { stdout, stderr, status } = await kvmsec(home.root, "vm", "list");
+  assert.equal(status, 4);
+  assert.match(stdout, /^good /m);
+  assert.match(stderr, /torn: KVMSEC_STATE_DAMAGED.*vm\.json/);
 });
 
 test("a VM's document lacks nothing, and is that VM's", () => {
