@@ -24,6 +24,9 @@ const guests = [
   { release: "trixie", packages: PACKAGES },
 ] as const;
 
+/** Not every release has all of what they need. */
+const LEAST_RUNNING = 14;
+
 /** A guest without hardware support, on a busy machine, takes its time. */
 const PATIENCE = 900_000;
 
@@ -65,12 +68,21 @@ for (const { release, packages } of guests) {
       await guest.run("ssh-keygen -A; systemctl start ssh cron atd nginx postgresql; sleep 5", {
         timeout: PATIENCE,
       });
+      const pids: string[] = [];
       for (const [index, program] of PROGRAMS.entries()) {
         await guest.put(`/root/run-${index}`, program);
-        await guest.run(`setsid sh /root/run-${index} >/dev/null 2>&1 </dev/null &`);
+        const start = `setsid sh /root/run-${index} >/dev/null 2>&1 </dev/null & echo $!`;
+        pids.push((await guest.run(start)).trim());
       }
       await guest.run("sleep 60", { timeout: PATIENCE });
       assertSilent(t, look());
+      const alive = await guest.run(
+        `for pid in ${pids.join(" ")}; do test -d /proc/$pid && echo $pid; done; true`,
+      );
+      const running = new Set(alive.trim().split("\n"));
+      const ended = PROGRAMS.filter((_, index) => !running.has(pids[index]!));
+      t.diagnostic(`not there any more: ${ended.join("; ") || "none"}`);
+      assert.ok(PROGRAMS.length - ended.length >= LEAST_RUNNING);
     });
     await t.test("while libraries are replaced under running programs", async () => {
       await guest.run(
