@@ -13,6 +13,7 @@ import type { Planted } from "./harness/check-story.ts";
 import { kernel as debianKernel } from "./harness/debian-kernel.ts";
 import { bootTiny } from "./harness/guest.ts";
 import type { Guest } from "./harness/guest.ts";
+import { inOrder } from "./harness/process-plant.ts";
 import { RamEditor } from "./harness/ram-editor.ts";
 
 const IDS = new Set([
@@ -54,7 +55,7 @@ const plants: readonly Plant[] = [
     plant: async ({ guest, attached, editor }) => {
       const { task, end } = await sleeper(guest, attached);
       const link = task + attached.kernel.offset("task_struct", "tasks");
-      return inOrder(unlink(attached, editor, link), end);
+      return inOrder(editor.unlink(link), end);
     },
   },
   {
@@ -82,7 +83,7 @@ const plants: readonly Plant[] = [
         (each) => modules.name(each) === "dummy",
       );
       assert.ok(module !== undefined);
-      return unlink(attached, editor, module + kernel.offset("module", "list"));
+      return editor.unlink(module + kernel.offset("module", "list"));
     },
   },
   {
@@ -287,22 +288,4 @@ async function inBackground(guest: Guest, command: string): Promise<() => Promis
 
 function hash(text: string): number {
   return [...text].reduce((sum, letter) => (Math.imul(sum, 31) + letter.charCodeAt(0)) | 0, 7);
-}
-
-/** As list_del, without poisoning the entry itself. */
-function unlink({ kernel }: Attached, editor: RamEditor, link: GuestVirtual): () => void {
-  const next = kernel.space.pointer(link);
-  const previous = kernel.space.pointer(link + 8);
-  const one = editor.writePointer(previous, next);
-  const other = editor.writePointer(next + 8, previous);
-  return () => {
-    one();
-    other();
-  };
-}
-
-function inOrder(...steps: readonly (() => unknown)[]): () => Promise<void> {
-  return async () => {
-    for (const step of steps) await step();
-  };
 }

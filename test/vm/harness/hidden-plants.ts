@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import type { GuestVirtual } from "../../../src/base/address.ts";
-import type { Kernel } from "../../../src/linux/kernel.ts";
 import { Tasks } from "../../../src/linux/task.ts";
 import { startIntruder, stayAs } from "./intruder.ts";
+import { together } from "./hook-tamperings.ts";
 import { inOrder } from "./process-plant.ts";
 import type { ProcessPlant, ProcessScene } from "./process-plant.ts";
-import type { RamEditor } from "./ram-editor.ts";
 
 /** The lists of tasks that a leader is in by a member of its own. */
 const LINKS = ["tasks", "cg_list", "sibling"];
@@ -25,7 +24,7 @@ export const hiddenPlants: readonly ProcessPlant[] = [
       const pid = kernel.reader("task_struct", "thread_pid")(task);
       const head = pid + kernel.offset("pid", "tasks") + PIDTYPE_TGID * 8;
       const undo = [
-        ...LINKS.map((name) => unlink(kernel, editor, task + kernel.offset("task_struct", name))),
+        ...LINKS.map((name) => editor.unlink(task + kernel.offset("task_struct", name))),
         editor.writePointer(head, 0),
       ];
       return inOrder(...undo.toReversed(), end, last.end);
@@ -112,22 +111,5 @@ function unlinkFrom(
   task: GuestVirtual,
   names: readonly string[],
 ): () => void {
-  const undo = names.map((name) =>
-    unlink(kernel, editor, task + kernel.offset("task_struct", name)),
-  );
-  return () => {
-    for (const each of undo.toReversed()) each();
-  };
-}
-
-/** As list_del, without poisoning the entry itself. */
-function unlink(kernel: Kernel, editor: RamEditor, link: GuestVirtual): () => void {
-  const next = kernel.space.pointer(link);
-  const previous = kernel.space.pointer(link + 8);
-  const one = editor.writePointer(previous, next);
-  const other = editor.writePointer(next + 8, previous);
-  return () => {
-    one();
-    other();
-  };
+  return together(...names.map((name) => editor.unlink(task + kernel.offset("task_struct", name))));
 }

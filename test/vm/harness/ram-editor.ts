@@ -67,6 +67,18 @@ export class RamEditor implements Disposable {
     return this.write(address, bytes);
   }
 
+  /** As list_del, without poisoning the entry itself; returns what links it again. */
+  unlink(link: GuestVirtual): () => void {
+    const { space } = this.#kernel;
+    const [next, previous] = [space.pointer(link), space.pointer(link + 8)];
+    const one = this.writePointer(previous, next);
+    const other = this.writePointer(next + 8, previous);
+    return () => {
+      one();
+      other();
+    };
+  }
+
   [Symbol.dispose](): void {
     for (const undo of this.#undo.toReversed()) undo();
     closeSync(this.#fd);
