@@ -3,7 +3,7 @@ import { KvmsecError, exitStatus, systemCode } from "../base/errors.ts";
 import type { ExitStatus } from "../base/errors.ts";
 import type { CommandIo } from "./command.ts";
 import { commandGroups } from "./commands.ts";
-import { printable } from "./text.ts";
+import { printableLines, tellError } from "./tell-error.ts";
 
 /** Runs one command line; returns the exit status. Never throws for a user's mistake. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -61,9 +61,7 @@ function report(error: unknown, io: CommandIo): number {
     return error.exitCode === 0 ? exitStatus.clean : exitStatus.usage;
   }
   if (error instanceof KvmsecError) {
-    // Sentences may quote what a guest says.
-    io.stderr.write(`kvmsec: ${error.code}: ${printableLines(error.message)}\n`);
-    if (error.hint !== undefined) io.stderr.write(`  ${printableLines(error.hint)}\n`);
+    tellError(io, error);
     return error.exit;
   }
   const code = systemCode(error);
@@ -75,10 +73,6 @@ function report(error: unknown, io: CommandIo): number {
     io.stderr.write(`${error.stack}\n`);
   }
   return exitStatus.unobservable;
-}
-
-function printableLines(text: string): string {
-  return text.split("\n").map(printable).join("\n");
 }
 
 /** `kvmsec … | head` ends quietly; a full disk does not. */

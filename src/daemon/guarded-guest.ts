@@ -1,7 +1,6 @@
 import { KvmsecError } from "../base/errors.ts";
 import { listVms } from "../vm/guest-vm.ts";
-import type { VmProblem } from "../vm/guest-vm.ts";
-import type { Home } from "../vm/home.ts";
+import type { Damage, Home } from "../vm/home.ts";
 import { findImage } from "../vm/images.ts";
 import { isRunning, processIdentity, runName } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
@@ -27,7 +26,7 @@ export type GuardedGuest = {
 export function guestsNow(
   home: Home,
   config: Pick<Config, "vms" | "targets">,
-  problem: (target: string, error: KvmsecError) => void,
+  problem: Damage,
 ): GuardedGuest[] {
   const found = new Map<string, GuardedGuest>();
   for (const guest of config.vms ? ownGuests(home, problem) : []) found.set(guest.run, guest);
@@ -38,7 +37,7 @@ export function guestsNow(
   return [...found.values()];
 }
 
-function ownGuests(home: Home, problem: VmProblem): GuardedGuest[] {
+function ownGuests(home: Home, problem: Damage): GuardedGuest[] {
   return listVms(home, problem).flatMap(({ name, run, config, sockets, log }) => {
     if (run === undefined) return [];
     const kernelFile = kernelOf(home, config.image, (error) => problem(name, error));
@@ -61,10 +60,7 @@ function kernelOf(
   }
 }
 
-function otherGuest(
-  text: string,
-  problem: (target: string, error: KvmsecError) => void,
-): GuardedGuest | undefined {
+function otherGuest(text: string, problem: Damage): GuardedGuest | undefined {
   try {
     const target = findTarget(text);
     if (target.kind === "file") return undefined;

@@ -1,9 +1,8 @@
 import { statSync } from "node:fs";
-import { KvmsecError } from "../base/errors.ts";
 import { connectQmp } from "../qmp/connection.ts";
 import type { RunState } from "../qmp/generated.ts";
-import { openHome } from "./home.ts";
-import type { Home } from "./home.ts";
+import { openHome, readEach } from "./home.ts";
+import type { Damage, Home } from "./home.ts";
 import { packetSummary } from "./packet-files.ts";
 import type { PacketSummary } from "./packet-files.ts";
 import { findConfig, findRun, openConfig, vmNames, vmPaths } from "./vm-state.ts";
@@ -38,28 +37,16 @@ export type GuestVm = {
   readonly log: string;
 };
 
-/** Told of a VM whose documents are damaged. */
-export type VmProblem = (name: string, error: KvmsecError) => void;
-
 /**
  * All VMs of this home, by name. A home that was never used has none. One whose documents are damaged
- * is left out and told to `problem`: it is not to take the others with it.
+ * is told to `damage`, or thrown.
  */
-export function listVms(home: Home = openHome(), problem: VmProblem = raise): GuestVm[] {
-  return vmNames(home).flatMap((name) => {
-    try {
-      const config = findConfig(home, name);
-      return config === undefined ? [] : [describe(home, config)];
-    } catch (error) {
-      if (!(error instanceof KvmsecError)) throw error;
-      problem(name, error);
-      return [];
-    }
-  });
-}
-
-function raise(_name: string, error: KvmsecError): never {
-  throw error;
+export function listVms(home: Home = openHome(), damage?: Damage): GuestVm[] {
+  const read = (name: string): GuestVm | undefined => {
+    const config = findConfig(home, name);
+    return config === undefined ? undefined : describe(home, config);
+  };
+  return readEach(vmNames(home), read, damage);
 }
 
 /** The VM of that name; throws KVMSEC_VM_MISSING. */

@@ -124,6 +124,30 @@ export function readDocument<Document extends object>(
   throw stateDamaged(path, document);
 }
 
+/** Told of a VM or an image whose documents are damaged. */
+export type Damage = (name: string, error: KvmsecError) => void;
+
+/** What can be read of each. What cannot is told to `damage`, or else thrown: it takes no other with it. */
+export function readEach<One>(
+  names: readonly string[],
+  read: (name: string) => One | undefined,
+  damage: Damage = raise,
+): One[] {
+  return names.flatMap((name) => {
+    try {
+      return read(name) ?? [];
+    } catch (error) {
+      if (!(error instanceof KvmsecError)) throw error;
+      damage(name, error);
+      return [];
+    }
+  });
+}
+
+function raise(_name: string, error: KvmsecError): never {
+  throw error;
+}
+
 /** Says that a file of the home is not what kvmsec wrote there. */
 export function stateDamaged(path: string, why: string): KvmsecError {
   return new KvmsecError("KVMSEC_STATE_DAMAGED", `${path} cannot be used: ${why}.`, {

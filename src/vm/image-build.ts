@@ -81,7 +81,10 @@ export async function buildImage(
   mkdirSync(work, { mode: 0o700 });
   try {
     const twin =
-      options.rebuild === true ? undefined : listImages(home).find((image) => image.key === key);
+      options.rebuild === true
+        ? undefined
+        : // One that is damaged is nobody's twin.
+          listImages(home, () => {}).find((image) => image.key === key);
     if (twin === undefined) await make(home, work, recipe, name, options);
     else copyTwin(work, twin, name);
     if (options.signal?.aborted === true) throw interrupted();

@@ -4,8 +4,8 @@ import { z } from "zod";
 import { documentKind } from "../base/document.ts";
 import type { DocumentKind } from "../base/document.ts";
 import { KvmsecError } from "../base/errors.ts";
-import { readDocument } from "./home.ts";
-import type { Home } from "./home.ts";
+import { readDocument, readEach } from "./home.ts";
+import type { Damage, Home } from "./home.ts";
 import type { ImageRecipe } from "./image-recipe.ts";
 import { checkedName, nameShape } from "./name.ts";
 import { removeTree } from "./remains.ts";
@@ -58,12 +58,15 @@ export type Image = ImageManifest & {
   readonly bytes: number;
 };
 
-/** All images, by name. */
-export function listImages(home: Home): Image[] {
+/** All images, by name. One whose manifest is damaged is told to `damage`, or thrown. */
+export function listImages(home: Home, damage?: Damage): Image[] {
+  return readEach(imageNames(home), (name) => findImage(home, name), damage);
+}
+
+function imageNames(home: Home): string[] {
   return readdirSync(home.images)
     .filter((name) => !name.startsWith("."))
-    .toSorted()
-    .flatMap((name) => findImage(home, name) ?? []);
+    .toSorted();
 }
 
 /** The image of that name, or undefined. */
@@ -85,7 +88,7 @@ export function findImage(home: Home, name: string): Image | undefined {
 export function openImage(home: Home, name: string): Image {
   const image = findImage(home, name);
   if (image !== undefined && existsSync(image.disk)) return image;
-  const others = listImages(home).map(({ name }) => name);
+  const others = imageNames(home);
   throw new KvmsecError("KVMSEC_IMAGE_MISSING", `There is no image ${name}.`, {
     hint:
       others.length === 0

@@ -182,10 +182,13 @@ test("a damaged VM takes no other with it", async () => {
   assert.deepEqual(told.toSorted(), ["good KVMSEC_STATE_DAMAGED", "torn KVMSEC_STATE_DAMAGED"]);
   assert.deepEqual(vmsWithPackets(home), ["good"]);
   assert.throws(() => listVms(home), { code: "KVMSEC_STATE_DAMAGED" });
-  const { stdout, stderr, status } = await kvmsec(home.root, "vm", "list");
-  assert.equal(status, 4);
-  assert.match(stdout, /^good /m);
-  assert.match(stderr, /torn: KVMSEC_STATE_DAMAGED.*vm\.json/);
+  const vms = await kvmsec(home.root, "vm", "list");
+  assert.equal(vms.status, 4);
+  assert.match(vms.stdout, /^good /m);
+  assert.match(vms.stderr, /KVMSEC_STATE_DAMAGED: .*torn\/vm\.json cannot be used/);
+  const images = await kvmsec(home.root, "image", "list");
+  assert.equal(images.status, 4);
+  assert.match(images.stderr, /KVMSEC_STATE_DAMAGED: .*base\/image\.json cannot be used/);
 });
 
 test("a VM's document lacks nothing, and is that VM's", () => {

@@ -13,6 +13,7 @@ import { onInterrupt } from "../interrupt.ts";
 import { durationText, sizeText, write, writeDocument, writeTable } from "../output.ts";
 import { stageProgress } from "../stage-progress.ts";
 import type { Column } from "../table.ts";
+import { tellDamage } from "../tell-error.ts";
 
 type JsonOption = { readonly json?: boolean };
 type BuildOptions = JsonOption & {
@@ -121,7 +122,7 @@ const columns: readonly Column<Image>[] = [
 ];
 
 async function list(io: CommandIo, options: JsonOption): Promise<void> {
-  const images = listImages(openHome());
+  const images = listImages(openHome(), tellDamage(io));
   if (options.json === true) {
     await writeDocument(io, "kvmsec.images/1", { images: images.map(json) });
   } else if (images.length === 0) {

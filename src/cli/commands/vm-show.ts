@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { exitStatus } from "../../base/errors.ts";
 import { diskUsage, listVms, openVm, vmState } from "../../vm/guest-vm.ts";
 import type { GuestVm, VmState } from "../../vm/guest-vm.ts";
 import { openHome } from "../../vm/home.ts";
@@ -7,7 +6,7 @@ import type { CommandIo } from "../command.ts";
 import { packetText } from "./packets.ts";
 import { sizeText, write, writeDocument, writeTable } from "../output.ts";
 import type { Column } from "../table.ts";
-import { printable } from "../text.ts";
+import { tellDamage } from "../tell-error.ts";
 
 type JsonOption = { readonly json?: boolean };
 type Row = { readonly vm: GuestVm; readonly state: VmState };
@@ -49,10 +48,7 @@ function paintState(
 }
 
 async function list(io: CommandIo, options: JsonOption): Promise<void> {
-  const vms = listVms(openHome(), (name, { code, message, hint }) => {
-    io.stderr.write(`kvmsec: ${name}: ${code}: ${printable(message)}\n  ${hint ?? ""}\n`);
-    io.exit(exitStatus.partial);
-  });
+  const vms = listVms(openHome(), tellDamage(io));
   if (options.json === true) {
     const documents = await Promise.all(vms.map((vm) => vmDocument(vm)));
     await writeDocument(io, "kvmsec.vms/1", { vms: documents });
