@@ -60,7 +60,8 @@ function setGate({ kernel, editor }: HookPlace, handler: GuestVirtual): () => vo
 function dispatcherTamperings({ kernel, editor, wrong }: HookPlace): HookTampering[] {
   const dispatcher = kernel.symbol("x64_sys_call");
   if (dispatcher !== dispatcher) return [];
-  const rare = kernel.requireSymbol("__x64_sys_swapoff");
+  // clang writes handlers of one argument into the dispatcher.
+  const rare = kernel.requireSymbol("__x64_sys_reboot");
   const site = branchTo(kernel.space.bytes(dispatcher, 0x8000), dispatcher, rare);
   const redirect = (target: GuestVirtual) => (): (() => void) => {
     const bytes = Buffer.alloc(4);
@@ -72,13 +73,13 @@ function dispatcherTamperings({ kernel, editor, wrong }: HookPlace): HookTamperi
       title: "a call sent to what is no system call",
       check: "syscall-dispatch",
       tamper: redirect(wrong),
-      says: /swapoff.*commit_creds/,
+      says: /reboot.*commit_creds/,
     },
     {
       title: "a call sent to another system call's handler",
       check: "syscall-dispatch",
       tamper: redirect(kernel.requireSymbol("__x64_sys_swapon")),
-      says: /swapoff.*__x64_sys_swapon/,
+      says: /reboot.*__x64_sys_swapon/,
     },
   ];
 }
