@@ -17,6 +17,7 @@ export const PREAMBLE_SIZE = 16;
 /** `movl $-hash, %r10d; addl -15(%r11), %r10d; je 1f; ud2` before a call. */
 export const CALLER_SIZE = 14;
 const MOV_R10D: readonly number[] = [0x41, 0xba];
+const REST_OF_TEST: readonly number[] = [0x45, 0x03, 0x53, 0xf1, 0x74, 0x02, 0x0f, 0x0b];
 const SEALED = 0;
 
 /** Instructions that no hash may look like: ENDBR64, ENDBR32, and what takes their place. */
@@ -119,6 +120,12 @@ export class CfiForms {
 /** Whether clang's test of kCFI stands there, in the file: what boot may write over. */
 export function isKcfiTest(code: Uint8Array): boolean {
   return MOV_R10D.every((byte, i) => code[i] === byte);
+}
+
+/** The same where CFI is off: a jump over it, behind which half an instruction is left. */
+export function isSkippedTest(code: Uint8Array, at: number): boolean {
+  if (code[at] !== JMP8 || code[at + 1] !== CALLER_SIZE - 2) return false;
+  return REST_OF_TEST.every((byte, i) => code[at + 6 + i] === byte);
 }
 
 function templateOf(bytes: Buffer): Template {

@@ -5,6 +5,7 @@ import type { GuestVirtual } from "../../base/address.ts";
 import type { Kernel } from "../kernel.ts";
 import { branchFault } from "./branch-rules.ts";
 import type { CodeScene } from "./branch-rules.ts";
+import { CALLER_SIZE, isSkippedTest } from "./cfi-forms.ts";
 import type { CodeFile } from "./code-file.ts";
 import type { CodeFunction } from "./function-map.ts";
 import { hookForm } from "./hook-forms.ts";
@@ -169,6 +170,10 @@ export class CodeForms {
     for (let at = 0; at < code.length;) {
       if (code[at] === INT3 || code[at] === NOP) {
         at++;
+        continue;
+      }
+      if (isSkippedTest(code, at)) {
+        at += CALLER_SIZE;
         continue;
       }
       const address = start + at;

@@ -8,6 +8,9 @@ import type { PatchSite, SiteKind } from "./site-table.ts";
 const MAX_ENTRIES = 2_000_000;
 const MIN_BRANCH = 5;
 
+/** Of the hash in a preamble: of kCFI, and of FineIBT until 6.16. */
+const HASHES_AT = [1, 7];
+
 /** Every site of a file's tables; where several are at one address, the one that counts comes last. */
 export function* patchSites(kernel: Kernel, file: CodeFile): Generator<PatchSite> {
   yield* relativeSites(file, ".smp_locks", "lock", 1);
@@ -53,7 +56,9 @@ function* cfiSites(file: CodeFile): Generator<PatchSite> {
     const before = site.address - PREAMBLE_SIZE;
     // Until 6.16 a hash was cleared whether there was one or not (poison_cfi).
     if (preambles.size > 0 && !preambles.has(before)) {
-      yield { kind: "cfi-hash", address: before + 1, length: 4, detail };
+      for (const at of HASHES_AT) {
+        yield { kind: "cfi-hash", address: before + at, length: 4, detail };
+      }
     }
   }
   if (preambles.size === 0) return;

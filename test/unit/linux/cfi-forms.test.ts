@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Kernel } from "../../../src/linux/kernel.ts";
-import { CfiForms } from "../../../src/linux/kernel-text/cfi-forms.ts";
+import { CfiForms, isSkippedTest } from "../../../src/linux/kernel-text/cfi-forms.ts";
 
 const TEXT = -0x7f00_0000;
 const SEED_AT = -0x7e00_0000;
@@ -72,6 +72,8 @@ describe("what boot makes of kCFI", () => {
     assert.ok(preamble(forms(), `b800000000${NOPS}`));
     assert.ok(caller(forms(), "eb0cbcccddee450353f174020f0b"));
     assert.ok(!caller(forms(), "eb0dbcccddee450353f174020f0b"));
+    assert.ok(isSkippedTest(Buffer.from("90eb0cbcccddee450353f174020f0b", "hex"), 1));
+    assert.ok(!isSkippedTest(Buffer.from("eb0cbcccddee450353f174020f90", "hex"), 0));
   });
 
   test("code behind the hash is nobody's to change", () => {
