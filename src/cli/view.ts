@@ -117,13 +117,14 @@ async function showOnce<Row, Options extends ViewOptions>(
   io: CommandIo,
   { view, columns, guest, options }: Show<Row, Options>,
 ): Promise<number> {
-  const { rows, problems } = read(view, guest, options);
+  const reading = read(view, guest, options);
+  const { rows, problems, nothing } = reading;
   if (options.json === true) {
-    await writeDocument(io, view.schema, document(view, guest, rows, problems));
+    await writeDocument(io, view.schema, document(view, guest, reading));
   } else {
     const lines = renderTable(io, columns(options), rows);
     await write(io.stdout, `${lines.join("\n")}\n`);
-    warn(io, [...guest.kernel.warnings, ...problems]);
+    warn(io, [...guest.kernel.warnings, ...problems, ...(nothing === undefined ? [] : [nothing])]);
   }
   return problems.length;
 }
@@ -137,9 +138,9 @@ async function showAgain<Row, Options extends ViewOptions>(
   if (options.json === true) {
     using interruption = onInterrupt();
     while (!interruption.signal.aborted) {
-      const { rows, problems } = read(view, guest, options);
-      last = problems;
-      const fields = document(view, guest, rows, problems);
+      const reading = read(view, guest, options);
+      last = reading.problems;
+      const fields = document(view, guest, reading);
       await writeJsonLine(io, view.schema, { at: new Date(), ...fields });
       await pause(intervalMs, interruption.signal);
     }
@@ -170,13 +171,13 @@ function read<Row, Options>(
 function document<Row, Options>(
   view: View<Row, Options>,
   guest: Guest,
-  rows: readonly Row[],
-  problems: readonly string[],
+  { rows, problems, nothing }: Reading<Row>,
 ): object {
   return {
     ...documentHead(guest),
     [view.list]: rows.map((row) => view.json(row, guest.kernel)),
     ...(problems.length === 0 ? {} : { incomplete: problems }),
+    ...(nothing === undefined ? {} : { nothing }),
   };
 }
 

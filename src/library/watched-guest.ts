@@ -8,6 +8,7 @@ import type { FileOptions, KernelFiles } from "../files/kernel-files.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { readInfo } from "../views/info.ts";
 import type { Info } from "../views/info.ts";
+import { nothingOf } from "../views/view.ts";
 import type { View } from "../views/view.ts";
 import type { Guest } from "../vm/guest.ts";
 import { readProcessors } from "../vm/processors.ts";
@@ -48,7 +49,8 @@ export class WatchedGuest implements Disposable {
   }
 
   /**
-   * The rows of any view (`ps`, `sockets`, … of this package), read as the guest is now.
+   * The rows of any view (`ps`, `sockets`, … of this package), read as the guest is now; none of what
+   * its kernel was built without.
    * Throws KVMSEC_TARGET_GONE, and KVMSEC_VIEW_INCOMPLETE at the end if nobody listens to problems.
    */
   async *rows<Row, Options extends object>(
@@ -56,6 +58,7 @@ export class WatchedGuest implements Disposable {
     { options, problem }: RowsOptions<Options> = {},
   ): AsyncGenerator<Row, void, undefined> {
     this.#now();
+    if (nothingOf(view, this.kernel) !== undefined) return;
     const reasons: string[] = [];
     const told = problem ?? ((reason: string): unknown => reasons.push(reason));
     let count = 0;

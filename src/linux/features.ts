@@ -59,6 +59,11 @@ const MARKS = {
     symbols: ["audit_n_rules", "__audit_syscall_entry", "__audit_syscall_exit"],
     types: ["audit_context"],
   },
+  cgroups: {
+    what: "control groups (CONFIG_CGROUPS)",
+    symbols: ["cgroup_roots", "css_set_table", "cgroup_attach_task", "cgroup_exit"],
+    types: ["css_set", "cgroup_root"],
+  },
   netfilter: {
     what: "netfilter (CONFIG_NETFILTER)",
     symbols: ["nf_hook_slow", "nf_register_net_hook", "nf_hook_entries_insert_raw"],

@@ -25,6 +25,7 @@ export type BpfSelection = { readonly kind?: readonly BpfRow["kind"][] };
 export const bpf: View<BpfRow, BpfSelection> = {
   schema: "kvmsec.bpf/1",
   list: "objects",
+  of: "bpf",
   *read(kernel, { kind = ["program", "map", "link"] }, problem) {
     const budget = kernel.budget();
     const holders = bpfHolders(kernel, budget, problem);

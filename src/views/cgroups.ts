@@ -6,6 +6,7 @@ import type { View } from "./view.ts";
 export const cgroups: View<ControlGroup> = {
   schema: "kvmsec.cgroups/1",
   list: "cgroups",
+  of: "cgroups",
   *read(kernel, _options, problem) {
     yield* new CgroupTrees(kernel).all(kernel.budget(), problem);
   },

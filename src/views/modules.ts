@@ -6,6 +6,7 @@ import type { View } from "./view.ts";
 export const modules: View<Module> = {
   schema: "kvmsec.modules/1",
   list: "modules",
+  of: "modules",
   read: (kernel, _options, problem) => new Modules(kernel).all(kernel.budget(), problem),
   json: ({ parts, parameters, ...row }, kernel) => ({
     ...row,

@@ -17,6 +17,7 @@ export type NetfilterRow = NetfilterHook & {
 export const netfilter: View<NetfilterRow> = {
   schema: "kvmsec.netfilter/1",
   list: "hooks",
+  of: "netfilter",
   *read(kernel, _options, problem) {
     const budget = kernel.budget();
     const namespaces = new NetNamespaces(kernel);

@@ -1,3 +1,5 @@
+import { builtWithout } from "../linux/features.ts";
+import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
 
 /** The name and version of a JSON form: `kvmsec.ps/1`. */
@@ -14,6 +16,8 @@ export type View<Row, Options = object> = {
   readonly schema: Schema;
   /** Name of the list in the JSON document. */
   readonly list: string;
+  /** What it shows; a kernel that was built without it has no rows, and that is said. */
+  readonly of?: Feature;
   /** Reads row by row; ends early, with a problem told, where the guest's memory gives out. */
   read(kernel: Kernel, options: Options, problem: Problem): Iterable<Row>;
   /** One row as JSON: addresses as `"0xffff…"`, sizes in bytes, times in ISO 8601, null for what is unknown. */
@@ -29,7 +33,14 @@ export type Reading<Row> = {
   readonly rows: readonly Row[];
   /** Why some of it could not be read. */
   readonly problems: readonly string[];
+  /** Why there is nothing to read: the kernel was built without it. */
+  readonly nothing?: string;
 };
+
+/** Why a view has nothing to show: its kernel was built without it. */
+export function nothingOf({ of }: { readonly of?: Feature }, kernel: Kernel): string | undefined {
+  return of === undefined ? undefined : builtWithout(kernel, of);
+}
 
 /** Reads a whole view, within bounds. */
 export function readView<Row, Options>(
@@ -37,6 +48,8 @@ export function readView<Row, Options>(
   kernel: Kernel,
   options: Options,
 ): Reading<Row> {
+  const nothing = nothingOf(view, kernel);
+  if (nothing !== undefined) return { rows: [], problems: [], nothing };
   const problems: string[] = [];
   const rows: Row[] = [];
   const note = (reason: string): void => {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { builtWithout } from "../../../src/linux/features.ts";
 import type { Kernel } from "../../../src/linux/kernel.ts";
+import { readView } from "../../../src/views/view.ts";
+import type { View } from "../../../src/views/view.ts";
 
 function kernelWith(symbols: readonly string[], types: readonly string[]): Kernel {
   return {
@@ -21,4 +23,21 @@ test("a feature is missing only where all of its names are", () => {
     assert.equal(builtWithout(kernelWith([symbol], []), "livepatch"), undefined);
   }
   assert.equal(builtWithout(kernelWith([], ["klp_patch"]), "livepatch"), undefined);
+});
+
+test("a view of what the kernel was built without has no rows, and says so", () => {
+  const view: View<number> = {
+    schema: "kvmsec.cgroups/1",
+    list: "cgroups",
+    of: "cgroups",
+    read: () => [1, 2],
+    json: (row) => ({ row }),
+  };
+  assert.deepEqual(readView(view, kernelWith([], ["task_struct"]), {}), {
+    rows: [],
+    problems: [],
+    nothing: "this kernel was built without control groups (CONFIG_CGROUPS)",
+  });
+  const { rows, nothing } = readView(view, kernelWith([], ["css_set"]), {});
+  assert.deepEqual([rows, nothing], [[1, 2], undefined]);
 });
