@@ -38,8 +38,11 @@ export class InetSockets {
     this.#devices = devices;
     this.#local4 = offset("skc_rcv_saddr");
     this.#remote4 = offset("skc_daddr");
-    this.#local6 = offset("skc_v6_rcv_saddr");
-    this.#remote6 = offset("skc_v6_daddr");
+    // A kernel without CONFIG_IPV6 has neither these nor sockets that would use them.
+    const offset6 = (member: string): number =>
+      kernel.types.has("sock_common", member) ? offset(member) : Number.NaN;
+    this.#local6 = offset6("skc_v6_rcv_saddr");
+    this.#remote6 = offset6("skc_v6_daddr");
     // Local port (of a raw socket its protocol) in the processor's order, remote in the network's.
     this.#localPort = kernel.reader("sock_common", "skc_num");
     this.#remotePort = kernel.reader("sock_common", "skc_dport");

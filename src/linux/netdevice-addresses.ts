@@ -38,6 +38,7 @@ export class DeviceAddresses {
   readonly #kernel: Kernel;
   readonly #four: Record<"device" | "first" | "next" | "prefix" | "scope", Reader>;
   readonly #fourOffsets: Record<"local" | "address" | "broadcast", number>;
+  readonly #hasSix: boolean;
   readonly #six: Record<"device" | "prefix" | "scope", Reader>;
   readonly #sixOffsets: Record<"list" | "link" | "address" | "peer", number>;
 
@@ -56,22 +57,27 @@ export class DeviceAddresses {
       address: kernel.offset("in_ifaddr", "ifa_address"),
       broadcast: kernel.offset("in_ifaddr", "ifa_broadcast"),
     };
+    // A kernel without CONFIG_IPV6 has no such addresses.
+    this.#hasSix = kernel.types.has("inet6_ifaddr", "prefix_len");
+    const six = (struct: string, member: string): number =>
+      this.#hasSix ? kernel.offset(struct, member) : Number.NaN;
     this.#six = {
-      device: kernel.reader("net_device", "ip6_ptr"),
-      prefix: kernel.reader("inet6_ifaddr", "prefix_len"),
-      scope: kernel.reader("inet6_ifaddr", "scope"),
+      device: kernel.readerOrFault("net_device", "ip6_ptr"),
+      prefix: kernel.readerOrFault("inet6_ifaddr", "prefix_len"),
+      scope: kernel.readerOrFault("inet6_ifaddr", "scope"),
     };
     this.#sixOffsets = {
-      list: kernel.offset("inet6_dev", "addr_list"),
-      link: kernel.offset("inet6_ifaddr", "if_list"),
-      address: kernel.offset("inet6_ifaddr", "addr"),
-      peer: kernel.offset("inet6_ifaddr", "peer_addr"),
+      list: six("inet6_dev", "addr_list"),
+      link: six("inet6_ifaddr", "if_list"),
+      address: six("inet6_ifaddr", "addr"),
+      peer: six("inet6_ifaddr", "peer_addr"),
     };
   }
 
   /** Addresses of a `struct net_device`, IPv4 first. */
   of(device: GuestVirtual, budget: Budget): DeviceAddress[] {
-    return [...this.#inet4(device, budget), ...this.#inet6(device, budget)];
+    const four = this.#inet4(device, budget);
+    return this.#hasSix ? [...four, ...this.#inet6(device, budget)] : [...four];
   }
 
   *#inet4(device: GuestVirtual, budget: Budget): Generator<DeviceAddress> {
