@@ -1,6 +1,7 @@
 import type { GuestVirtual } from "../base/address.ts";
 import { hexBytes } from "../base/hex.ts";
 import type { ModuleSpace } from "../linux/code-owner.ts";
+import { builtWithout } from "../linux/features.ts";
 import { ftraceRecords } from "../linux/ftrace-records.ts";
 import type { Section } from "../linux/kernel-text/code-file.ts";
 import { CodeForms } from "../linux/kernel-text/code-forms.ts";
@@ -82,7 +83,8 @@ class Regions {
   /** Reads ftrace's records anew when modules came or went; false where they cannot be read. */
   prepare(generation: string): boolean {
     if (generation === this.#generation) return true;
-    const records = ftraceRecords(this.#kernel);
+    const untraced = builtWithout(this.#kernel, "ftrace") !== undefined;
+    const records = untraced ? new Float64Array() : ftraceRecords(this.#kernel);
     if (records === undefined) return false;
     this.#records = records;
     this.#generation = generation;

@@ -180,7 +180,8 @@ export class LegalForms {
 
   /** `ret` with breakpoints behind, or a jump to one of the return thunks. */
   #isReturn(code: Uint8Array, at: number, end: number, address: GuestVirtual): boolean {
-    if (code[at] === RET) return isPadding(code, at + 1, end);
+    // Compiled without CONFIG_MITIGATION_RETHUNK, a static call to nothing is `ret; int3; nop …`.
+    if (code[at] === RET) return isPadding(code, code[at + 1] === INT3 ? at + 2 : at + 1, end);
     return /return_thunk/.test(this.#targets.namesAt(jumpTarget(code, at, address)));
   }
 

@@ -95,3 +95,23 @@ test("a conditional jump to a static call that does nothing leads to a return", 
   assert.ok(!jumpsTo("__static_call_return", BASE + 0x200));
   assert.ok(!jumpsTo("x86_pmu_add", 0));
 });
+
+test("a static call to nothing returns, as compiled without return thunks too", () => {
+  const kernel = {
+    image: { virtual: BASE, size: 0x1000 },
+    readerOf: () => undefined,
+  } as unknown as Kernel;
+  const site = { kind: "static-call", address: BASE, length: 5, detail: BASE } as const;
+  const allows = (seen: string): boolean =>
+    new LegalForms(kernel, targets).allows(
+      site,
+      Buffer.from(seen.padEnd(64, "0"), "hex"),
+      0,
+      BASE,
+      Buffer.from("e900100000", "hex"),
+    );
+  assert.ok(allows("c3cc909090"));
+  assert.ok(allows("c3cccccccc"));
+  assert.ok(!allows("c3cce90000"));
+  assert.ok(!allows("cccc909090"));
+});
