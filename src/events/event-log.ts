@@ -83,8 +83,8 @@ export class EventLog implements Disposable {
   append(content: EventContent): GuardEvent {
     const { size: found, nlink } = fstatSync(this.#fd);
     if (found !== this.#size || nlink === 0) this.#beginAnew(found);
-    const event = nextEvent(this.#last, content);
-    const line = Buffer.from(`${JSON.stringify(event)}\n`);
+    const text = JSON.stringify(nextEvent(this.#last, content));
+    const line = Buffer.from(`${text}\n`);
     if (line.length > MAX_EVENT) {
       return this.append({ ...content, data: { omitted: line.length } });
     }
@@ -98,6 +98,8 @@ export class EventLog implements Disposable {
       throw error;
     }
     this.#size += line.length;
+    // What is told of it is what will be read of it: times are text by now.
+    const event = JSON.parse(text) as GuardEvent;
     this.#last = event;
     for (const listener of this.#listeners) listener(event);
     return event;

@@ -43,6 +43,20 @@ test("what was appended is read, also behind an earlier reading", (t) => {
   assert.equal(seen[0]?.previous, first.last?.hash);
 });
 
+test("who listens is told what a reader of the log is", (t) => {
+  const path = logWith(t, 1);
+  using log = EventLog.open(path);
+  const heard: GuardEvent[] = [];
+  log.on((event) => heard.push(event));
+  const data = { at: new Date(0), left: undefined, list: [undefined, Number.NaN] };
+  const returned = log.append({ kind: "finding", guest: "web", data });
+  const read: GuardEvent[] = [];
+  readLog(path, (event) => read.push(event));
+  assert.deepEqual(heard, read.slice(1));
+  assert.deepEqual(returned, read[1]);
+  assert.deepEqual(returned.data, { at: "1970-01-01T00:00:00.000Z", list: [null, null] });
+});
+
 test("a changed byte anywhere is named by its line", (t) => {
   const path = logWith(t, 5);
   const good = readFileSync(path);
