@@ -22,9 +22,7 @@ export class SyscallHandlers implements Handlers {
   readonly #owners: CodeOwners;
   /** What the kernel's table names, by number. */
   readonly #listed: readonly GuestVirtual[];
-  #all:
-    | { readonly starts: Set<GuestVirtual>; readonly byExit: Map<number, GuestVirtual> }
-    | undefined;
+  #byExit: ReadonlyMap<number, GuestVirtual> | undefined;
 
   constructor(kernel: Kernel, owners: CodeOwners, listed: readonly GuestVirtual[]) {
     this.#kernel = kernel;
@@ -37,9 +35,19 @@ export class SyscallHandlers implements Handlers {
     if (exit === listed || this.#exitOf(listed) === exit) return listed;
     const wrappers = this.#wrappersOf(exit);
     if (listed === listed) return wrappers.includes(listed) ? listed : exit;
-    this.#all ??= this.#everyHandler();
-    if (this.#all.starts.has(exit)) return exit;
-    return wrappers[0] ?? this.#all.byExit.get(exit) ?? exit;
+    if (this.#isHandler(exit)) return exit;
+    this.#byExit ??= this.#everyHandler();
+    return wrappers[0] ?? this.#byExit.get(exit) ?? exit;
+  }
+
+  #isHandler(address: GuestVirtual): boolean {
+    const { symbols } = this.#kernel;
+    const { first, end } = symbols.range(address, address + 1);
+    for (let index = first; index < end; index++) {
+      const name = symbols.name(index);
+      if (PREFIXES.some((prefix) => name.startsWith(prefix))) return true;
+    }
+    return false;
   }
 
   /** `__se_sys_NAME` is what `__x64_sys_NAME` calls, where its own copy did not take it in. */
@@ -50,22 +58,22 @@ export class SyscallHandlers implements Handlers {
     return PREFIXES.map((prefix) => this.#kernel.symbol(prefix + name)).filter((at) => at === at);
   }
 
-  #everyHandler() {
+  /** Each by where its own copy leads; thousands are read for that. */
+  #everyHandler(): Map<number, GuestVirtual> {
     const { symbols } = this.#kernel;
-    const starts = new Set<GuestVirtual>();
+    let seen = 0;
     const byExit = new Map<number, GuestVirtual>();
     for (const prefix of PREFIXES) {
       for (const index of symbols.startingWith(prefix)) {
-        if (starts.size >= MAX_HANDLERS) break;
+        if (seen++ >= MAX_HANDLERS) break;
         const handler = symbols.addresses[index];
         const exit = this.#exitOf(handler);
-        starts.add(handler);
         // Many return at once; only one of them stands for calls that are not there.
         const counts = exit !== RETURNS || UNKNOWN_CALL.test(symbols.name(index));
         if (counts && exit === exit && !byExit.has(exit)) byExit.set(exit, handler);
       }
     }
-    return { starts, byExit };
+    return byExit;
   }
 
   #exitOf(handler: GuestVirtual): GuestVirtual {
