@@ -12,7 +12,7 @@ const MIN_STRIDE = 8;
 /** SLUB takes up to eight pages at once for its objects (slub_max_order is 3). */
 const MAX_SLAB = 8 * PAGE_SIZE;
 /** What a walk of all `struct page` leaves resident at most. */
-const RESIDENT = 0x40_0000;
+const RESIDENT = 0x10_0000;
 
 type Problem = (reason: string) => void;
 
