@@ -39,7 +39,7 @@ export class ObjectTables {
   readonly #blockOf: Reader;
   readonly #ownerOf: Reader;
   readonly #inode: StructWindow;
-  readonly #fields: Readonly<Record<"inode" | "file" | "mapping" | "superBlock", Field>>;
+  readonly #fields: Readonly<Record<"inode" | "file" | "mapping" | "superBlock" | "next", Field>>;
   readonly #offsets: Readonly<Record<"file" | "inode" | "inodeFile" | "pages" | "dentry", number>>;
   readonly #link: number;
   readonly #sequence: number;
@@ -62,6 +62,7 @@ export class ObjectTables {
       file: this.#inode.field("i_fop"),
       mapping: this.#inode.field("i_mapping"),
       superBlock: this.#inode.field("i_sb"),
+      next: this.#inode.field("i_sb_list.next"),
     };
     this.#offsets = {
       file: kernel.offset("file", "f_op"),
@@ -107,8 +108,7 @@ export class ObjectTables {
     visit: TableVisitor,
   ): boolean {
     const { space } = this.#kernel;
-    const listed = (): boolean => this.#isListed(inode, superBlock);
-    this.#ofInode(inode, visit, listed);
+    this.#ofInode(inode, visit, superBlock);
     let node = space.pointer(inode + this.#names);
     let watch: CircleWatch | undefined;
     while (node < 0 && budget.step()) {
@@ -117,7 +117,7 @@ export class ObjectTables {
       const table = space.pointer(slot);
       const next = space.pointer(node);
       // A name is taken from its inode before its links are used for something else (d_rcu).
-      if (this.#ownerOf(dentry) !== inode || !listed()) return true;
+      if (this.#ownerOf(dentry) !== inode || !this.#isListed(inode, superBlock)) return true;
       visit("dentry_operations", table, slot, inode, superBlock);
       node = next;
       // Nearly all have one name: nothing is made for them.
@@ -133,8 +133,8 @@ export class ObjectTables {
     return next < 0 && next !== link && this.#blockOf(inode) === superBlock;
   }
 
-  /** Returns its super block. Nothing is told where it turns out that it does not live any more. */
-  #ofInode(inode: GuestVirtual, visit: TableVisitor, lives = (): boolean => true): GuestVirtual {
+  /** Returns its super block. Nothing is told of an inode that has left the list of `listedIn`. */
+  #ofInode(inode: GuestVirtual, visit: TableVisitor, listedIn?: GuestVirtual): GuestVirtual {
     this.#inode.load(inode);
     const fields = this.#fields;
     const superBlock = fields.superBlock();
@@ -144,7 +144,9 @@ export class ObjectTables {
     const mapping = fields.mapping();
     const slot = mapping + this.#offsets.pages;
     const pages = mapping < 0 ? this.#kernel.space.pointer(slot) : 0;
-    if (!lives()) return superBlock;
+    // Read last, of what is the guest's own memory: see #isListed.
+    const isListed = fields.next() !== inode + this.#link && fields.superBlock() === listedIn;
+    if (listedIn !== undefined && !isListed) return superBlock;
     visit("inode_operations", operations, inode + this.#offsets.inode, inode, superBlock);
     visit("file_operations", files, inode + this.#offsets.inodeFile, inode, superBlock);
     if (mapping < 0) visit("address_space_operations", pages, slot, inode, superBlock);
