@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { verifyPackage } from "../../src/evidence/verify.ts";
 import { connectQmp } from "../../src/qmp/connection.ts";
@@ -14,24 +14,10 @@ import { createVm, listVms, openVm, startVm, stopVm, vmState } from "../../src/v
 import { isRunning } from "../../src/vm/process-identity.ts";
 import { vmPaths } from "../../src/vm/vm-state.ts";
 import { kvmsec, refusal, startKvmsec } from "./command-line.ts";
-import { testHome } from "./golden-image.ts";
-import type { TestHome } from "./golden-image.ts";
-import { endVms } from "./lab.ts";
+import { create, home, run, small } from "./small-vms.ts";
 
 const bin = fileURLToPath(new URL("../../bin/kvmsec.js", import.meta.url));
 const BOOT_MS = 300_000;
-const small = { memoryBytes: 384 * 2 ** 20 };
-
-let home: TestHome;
-before(async () => {
-  home = await testHome();
-});
-afterEach(() => endVms(home));
-after(() => home[Symbol.dispose]());
-
-const run = (...args: string[]) => kvmsec(home.root, "vm", ...args);
-const create = (name: string, ...args: string[]) =>
-  run("create", name, "--image", home.image, "--memory", "384M", ...args);
 
 /** Collects what the guest prints until it matches. */
 async function expectOutput(link: ConsoleLink, pattern: RegExp): Promise<string> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { connectQmp } from "../../src/qmp/connection.ts";
 import { createVm, listVms, openVm, startVm, stopVm, vmState } from "../../src/vm/guest-vm.ts";
 import { writeDocumentFile } from "../../src/vm/home.ts";
@@ -10,22 +10,9 @@ import { isRunning, processIdentity } from "../../src/vm/process-identity.ts";
 import { vmPaths } from "../../src/vm/vm-state.ts";
 import type { VmRun } from "../../src/vm/vm-state.ts";
 import { kvmsec, refusal } from "./command-line.ts";
-import { testHome } from "./golden-image.ts";
-import type { TestHome } from "./golden-image.ts";
-import { endVms } from "./lab.ts";
+import { create, home, run, small } from "./small-vms.ts";
 
-const small = { memoryBytes: 384 * 2 ** 20 };
-
-let home: TestHome;
-before(async () => {
-  home = await testHome();
-});
-afterEach(() => endVms(home));
-after(() => home[Symbol.dispose]());
-
-const run = (...args: string[]) => kvmsec(home.root, "vm", ...args);
-const create = (name: string, ...args: string[]) =>
-  run("create", name, "--image", home.image, "--memory", "384M", ...args);
+const image = (...args: string[]) => kvmsec(home.root, "image", ...args);
 
 test("a QEMU whose starter died before it wrote anything down is found again", async () => {
   await createVm("lost", { image: home.image, ...small }, home);
@@ -103,7 +90,6 @@ test("mistakes are told with their code and exit status", async () => {
 
 test("an image that a VM stands on is neither removed nor made anew under it", async () => {
   await createVm("stands", { image: home.image, ...small }, home);
-  const image = (...args: string[]) => kvmsec(home.root, "image", ...args);
   assert.equal(refusal(await image("rm", home.image)), "3 KVMSEC_IMAGE_IN_USE");
   const rebuild = ["build", "debian", "--size", "2G", "--name", home.image, "--rebuild"];
   assert.equal(refusal(await image(...rebuild)), "3 KVMSEC_IMAGE_IN_USE");
