@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -77,6 +77,7 @@ export async function buildImage(
   }
   mustBeUnused(name, vmsOnImage(home, name));
   sweepRemains(home.images);
+  sweepFormerBuilds(home, name);
   const work = join(home.images, `.build-${name}-${lock.fd}-${process.pid}`);
   mkdirSync(work, { mode: 0o700 });
   try {
@@ -151,6 +152,19 @@ function copyTwin(work: string, twin: Image, name: string): void {
   const path = "image.json";
   const manifest = readDocument(join(folder, path), imageKind);
   writeDocumentFile(join(work, path), { ...manifest!, name });
+}
+
+/**
+ * Removes what other builds of the name left. To be called by the holder of the name's lock: there
+ * is no other builder, even where a killed one, its files closed, still counts as a process.
+ */
+function sweepFormerBuilds({ images }: Home, name: string): void {
+  const prefix = `.build-${name}-`;
+  for (const entry of readdirSync(images)) {
+    // A longer name may begin like this one: after it come a descriptor and a pid, no more.
+    const own = entry.startsWith(prefix) && /^\d+-\d+$/.test(entry.slice(prefix.length));
+    if (own) removeTree(join(images, entry));
+  }
 }
 
 /** One build per name at a time: who comes second waits, and then finds the image made. */
