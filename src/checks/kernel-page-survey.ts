@@ -68,11 +68,12 @@ export function surveyKernelPages(
   return { ...found, unseen: unseenOf(walk, executable), executable };
 }
 
-function unseenOf({ ended, missing }: TableWalk, executable: number): string[] {
+function unseenOf({ ended, missing, excess }: TableWalk, executable: number): string[] {
   const whole = ended && executable < MAX_PAGES;
   return [
     ...(whole ? [] : ["the page tables are larger than any kernel's"]),
     ...(missing === 0 ? [] : [`${missing} page tables are not in memory`]),
+    ...(excess === 0 ? [] : [`${excess} regions of memory are more than any kernel uses`]),
   ];
 }
 

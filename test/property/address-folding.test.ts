@@ -18,6 +18,21 @@ test("an address is a fault or stands for exactly itself", () => {
   );
 });
 
+test("a region that a running kernel populates gets its addresses with the first that is met", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 256, max: 510 }), fc.nat(511), (region, below) => {
+      const folding = new AddressFolding();
+      const populated = new Set<string>();
+      folding.follow((...place) => populated.has(place.join()));
+      const address = (BigInt(0xfe00 + region) << 48n) + (BigInt(below) << 39n) + 5n;
+      assert.equal(folding.foldBig(address), Number.NaN);
+      populated.add([region, below].join());
+      assert.equal(folding.unfold(folding.foldBig(address)), address);
+      assert.equal(folding.rootIndex(Math.floor(folding.foldBig(address) / 2 ** 48)), region);
+    }),
+  );
+});
+
 test("each page of user space has an address, with 5 levels too", () => {
   fc.assert(
     fc.property(userPages, (address) => {

@@ -10,18 +10,31 @@ const SLOTS = 31;
 const NO_SLOT = -1;
 
 /**
+ * Whether the kernel's tables map anything in a region (page-table index, bits 48–56), within the
+ * 512 GiB that `below` (bits 39–47) names.
+ */
+export type IsPopulated = (index: number, below: number) => boolean;
+
+/**
  * Turns 64-bit addresses into exact doubles and back (see base/address.ts).
  *
  * With 4-level paging every canonical address fits. With 5-level paging a kernel address names one
  * of 256 regions of 256 TiB (Documentation/arch/x86/x86_64/mm.rst), of which a kernel populates few:
- * each is given one of 31 slots. An address of a region without a slot is mapped nowhere, and folds
- * to a fault.
+ * each is given one of 31 slots: those in use when the kernel was understood, and then each that a
+ * running kernel populates (per-CPU areas and modules' data may come to lie in a new one), when the
+ * first address of it is met. What is mapped nowhere, or finds no slot, folds to a fault.
  */
 export class AddressFolding {
   /** Page-table index (bits 48–56) to slot. */
   readonly #slotOf = new Int8Array(512).fill(NO_SLOT);
   readonly #indexOf = new Int16Array(SLOTS);
   #used = 0;
+  #isPopulated: IsPopulated = () => false;
+
+  /** From now on the kernel's own tables say which further regions are in use. */
+  follow(isPopulated: IsPopulated): void {
+    this.#isPopulated = isPopulated;
+  }
 
   /** Gives a region its slot; false where all slots are taken. `index` is bits 48–56, 256 … 510. */
   admit(index: number): boolean {
@@ -69,9 +82,15 @@ export class AddressFolding {
     // Sign-extended from bit 56, or not canonical.
     if (high < -0x100_0000 || high >= 0x100_0000) return FAULT;
     if (high >= 0) return farUserAddress(low, high);
-    const slot = this.#slotOf[(high >>> 16) & 0x1ff]!;
-    if (slot === NO_SLOT) return FAULT;
-    return (-2 - slot) * TWO_48 + (high & 0xffff) * TWO_32 + low;
+    const index = (high >>> 16) & 0x1ff;
+    if (this.#slotOf[index] === NO_SLOT && !this.#admitLate(index, (high >>> 7) & 0x1ff)) {
+      return FAULT;
+    }
+    return (-2 - this.#slotOf[index]!) * TWO_48 + (high & 0xffff) * TWO_32 + low;
+  }
+
+  #admitLate(index: number, below: number): boolean {
+    return this.#used < SLOTS && this.#isPopulated(index, below) && this.admit(index);
   }
 }
 

@@ -2,7 +2,7 @@ import type { GuestPhysical, GuestVirtual } from "../../base/address.ts";
 import type { Budget } from "../../base/budget.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import type { AddressFolding } from "./address-folding.ts";
-import { entryFrame } from "./page-tables.ts";
+import { entryFrame, isEmptyTable } from "./page-tables.ts";
 import type { PageTables } from "./page-tables.ts";
 
 const PRESENT = 0x1;
@@ -36,6 +36,8 @@ export type TableWalk = {
   readonly ended: boolean;
   /** Tables that are not in memory; what they map was not seen. */
   readonly missing: number;
+  /** Populated regions of a fifth level that are more than can be told apart, and were not seen. */
+  readonly excess: number;
 };
 
 /** Hands every mapped page of the kernel half of an address space to `visit`, in ascending order. */
@@ -47,16 +49,32 @@ export function visitKernelPages(
   visit: (page: KernelPage) => void,
 ): TableWalk {
   const walk = new Walk(memory, budget, visit);
-  if (memory.offsetOf(root) < 0) return { ended: true, missing: 1 };
+  if (memory.offsetOf(root) < 0) return { ended: true, missing: 1, excess: 0 };
+  let excess = 0;
   for (let index = KERNEL_HALF; index < ENTRIES; index++) {
     if (levels === 4) walk.entry(root, index, -TWO_48 + index * 2 ** 39, 2 ** 39, ALL);
-    else {
-      const start = folding.foldBig((0xfe00n << 48n) | (BigInt(index) << 48n));
-      // A region without a slot is empty, see findPageTables.
-      if (start === start) walk.entry(root, index, start, TWO_48, ALL);
+    else if (index === ENTRIES - 1 || isInUse(memory, root, index)) {
+      // One that was populated since the kernel was understood may have no slot yet.
+      if (index < ENTRIES - 1 && !folding.admit(index)) excess++;
+      else walk.entry(root, index, regionStart(folding, index), TWO_48, ALL);
     }
   }
-  return { ended: !budget.exhausted, missing: walk.missing };
+  return { ended: !budget.exhausted, missing: walk.missing, excess };
+}
+
+function regionStart(folding: AddressFolding, index: number): GuestVirtual {
+  return folding.foldBig((0xfe00n << 48n) | (BigInt(index) << 48n));
+}
+
+/** `preallocate_vmalloc_pages` (arch/x86/mm/init_64.c) gives many regions empty tables. */
+function isInUse(memory: PhysicalMemory, root: GuestPhysical, index: number): boolean {
+  const at = memory.offsetOf(root);
+  if (at < 0) return false;
+  const low = memory.u32[at / 4 + index * 2]!;
+  if ((low & PRESENT) === 0) return false;
+  const table = entryFrame(low, memory.u32[at / 4 + index * 2 + 1]!);
+  // One that is not in memory is told by the walk.
+  return memory.offsetOf(table) < 0 || !isEmptyTable(memory, table);
 }
 
 const ALL: Rights = { writable: true, executable: true, user: true };

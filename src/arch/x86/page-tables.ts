@@ -37,6 +37,12 @@ export function entryFrame(low: number, high: number): GuestPhysical {
   return (high & 0xf_ffff) * TWO_32 + (low - (low % 4096));
 }
 
+/** Whether a table holds nothing at all; one that cannot be read counts as empty. */
+export function isEmptyTable(memory: PhysicalMemory, table: GuestPhysical): boolean {
+  const at = memory.offsetOf(table);
+  return at < 0 || memory.u32.subarray(at / 4, at / 4 + 1024).every((word) => word === 0);
+}
+
 /** One address space's page tables: a root, and how many levels it has. */
 export class PageTables {
   readonly root: GuestPhysical;
@@ -99,6 +105,14 @@ export class PageTables {
   /** The entry that maps the page of `address`, or undefined where nothing is mapped. */
   leafEntry(address: GuestVirtual): PageTableEntry | undefined {
     return this.#path(address)?.entries.at(-1);
+  }
+
+  /** Whether an entry of the fifth level leads to a table that has the entry `below`. */
+  isPopulated(index: number, below: number): boolean {
+    const top = this.entry(this.root, index);
+    if (top === undefined || (top.low & PRESENT) === 0) return false;
+    const next = this.entry(entryFrame(top.low, top.high), below);
+    return next !== undefined && (next.low & PRESENT) !== 0;
   }
 
   /**

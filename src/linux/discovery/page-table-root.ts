@@ -1,7 +1,6 @@
 import type { AddressFolding } from "../../arch/x86/address-folding.ts";
-import { entryFrame } from "../../arch/x86/page-tables.ts";
+import { entryFrame, isEmptyTable } from "../../arch/x86/page-tables.ts";
 import type { PagingLevels } from "../../arch/x86/page-tables.ts";
-import { PAGE_SIZE } from "../../base/address.ts";
 import type { GuestPhysical, GuestVirtual } from "../../base/address.ts";
 import { KvmsecError } from "../../base/errors.ts";
 import type { SymbolTable } from "../../formats/symbol-table.ts";
@@ -75,7 +74,7 @@ function admitRegions(
   }
   for (let index = FIRST_KERNEL; index < LAST; index++) {
     const table = tableAt(memory, root, index);
-    if (table >= 0 && !isEmpty(memory, table)) folding.admit(index);
+    if (table >= 0 && !isEmptyTable(memory, table)) folding.admit(index);
   }
 }
 
@@ -88,9 +87,4 @@ function regionOf(
   if (at < 0 || at % 8 !== 0) return undefined;
   const index = (memory.u32[at / 4 + 1] >>> 16) & 0x1ff;
   return index >= FIRST_KERNEL && index < LAST ? index : undefined;
-}
-
-function isEmpty(memory: PhysicalMemory, table: GuestPhysical): boolean {
-  const bytes = memory.bytes(table, PAGE_SIZE);
-  return bytes === undefined || bytes.every((byte) => byte === 0);
 }

@@ -65,7 +65,31 @@ test("without the top table nothing is said to have been seen", () => {
     seen.push(page),
   );
   assert.deepEqual(seen, []);
-  assert.deepEqual(told, { ended: true, missing: 1 });
+  assert.deepEqual(told, { ended: true, missing: 1, excess: 0 });
+});
+
+test("regions that were populated since are seen, and those beyond what can be told apart are counted", () => {
+  const ram = new DataView(new ArrayBuffer(SIZE));
+  const regions = Array.from({ length: 40 }, (_, at) => 300 + at);
+  for (const index of regions) ram.setUint32(index * 8, 0x1000 | PRESENT, true);
+  // Another has a table that is empty, as a kernel gives to regions of vmalloc beforehand.
+  ram.setUint32(290 * 8, 0x4000 | PRESENT, true);
+  ram.setUint32(0x1000, 0x2000 | PRESENT, true);
+  ram.setUint32(0x2000, 0x4000_0000 | PRESENT | LARGE, true);
+  const folding = new AddressFolding();
+  const starts: string[] = [];
+  const { ended, missing, excess } = visitKernelPages(
+    flatMemory(ram.buffer),
+    folding,
+    { root: 0, levels: 5 },
+    new Budget(),
+    ({ start }) => starts.push(folding.format(start)),
+  );
+  assert.deepEqual({ ended, missing, excess }, { ended: true, missing: 0, excess: 9 });
+  assert.deepEqual(
+    starts,
+    regions.slice(0, 31).map((index) => `0x${(0xfe00 + index).toString(16)}${"0".repeat(12)}`),
+  );
 });
 
 test("a table that is not in memory is counted, and the walk goes on behind it", () => {

@@ -6,7 +6,6 @@ import { Tasks } from "../../../src/linux/task.ts";
 import type { CodeTampering } from "./code-tamperings.ts";
 import { together } from "./hook-tamperings.ts";
 
-const PRESENT = 1;
 const WRITABLE = 2;
 const USER = 4;
 const LARGE = 0x80;
@@ -56,6 +55,16 @@ export const pageTamperings: readonly CodeTampering[] = [
     says: /can be reached by user programs/,
   },
   {
+    title: "all of the kernel's image once more, in a region of memory that was empty",
+    check: "kernel-pages",
+    tamper: (kernel, editor) => {
+      const { tables } = kernel.space;
+      const image = tables.entry(tables.root, ENTRIES - 1)!;
+      return editor.writePhysical(tables.root + freeRegion(kernel) * 8, entryBytes(image));
+    },
+    says: /belongs to nobody/,
+  },
+  {
     title: "kernel memory that only one process has",
     check: "kernel-pages",
     tamper: (kernel, editor) => {
@@ -63,21 +72,29 @@ export const pageTamperings: readonly CodeTampering[] = [
       const [init] = tasks.processes(kernel.budget());
       const pgd = kernel.reader("mm_struct", "pgd")(tasks.mm(init));
       const { tables } = kernel.space;
-      const free = Array.from({ length: 256 }, (_, index) => ENTRIES - 1 - index).find(
-        (index) => (tables.entry(tables.root, index)?.low ?? PRESENT) === 0,
-      );
-      const shared = tables.entry(tables.root, ENTRIES - 1);
-      assert.ok(free !== undefined && shared !== undefined);
-      const entry = Buffer.alloc(8);
-      entry.writeUInt32LE(shared.low, 0);
-      entry.writeUInt32LE(shared.high, 4);
-      return editor.write(pgd + free * 8, entry);
+      const shared = tables.entry(tables.root, ENTRIES - 1)!;
+      return editor.write(pgd + freeRegion(kernel) * 8, entryBytes(shared));
     },
     says: /Process 1 \(.*\) has kernel memory of its own/,
   },
 ];
 
 type Entry = { readonly low: number; readonly high: number; readonly address: GuestPhysical };
+
+/** The last entry of the kernel's top table that leads nowhere. */
+function freeRegion({ space: { tables } }: Kernel): number {
+  for (let index = ENTRIES - 1; index >= ENTRIES / 2; index--) {
+    if (tables.entry(tables.root, index)?.low === 0) return index;
+  }
+  return assert.fail("every entry of the kernel's top table is taken");
+}
+
+function entryBytes({ low, high }: { readonly low: number; readonly high: number }): Buffer {
+  const entry = Buffer.alloc(8);
+  entry.writeUInt32LE(low, 0);
+  entry.writeUInt32LE(high, 4);
+  return entry;
+}
 
 function leaf(kernel: Kernel, address: GuestVirtual): Entry {
   const entry = kernel.space.tables.leafEntry(address);
