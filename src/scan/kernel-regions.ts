@@ -56,26 +56,26 @@ function* piecesOf({ memory }: Kernel, runs: readonly Run[], unread: (bytes: num
 function areasOf(kernel: Kernel, budget: Budget, problem: (reason: string) => void): Areas {
   const { memory, space } = kernel;
   const directStart = regionBase(kernel, "page_offset_base");
-  const directEnd = regionBase(kernel, "vmalloc_base");
   const pages = regionBase(kernel, "vmemmap_base");
   if (directStart !== directStart || pages !== pages) {
     problem("where the direct map lies is not known, so the kernel's heap is not told apart");
   }
   const areas = { direct: [] as Run[], mapped: [] as Run[] };
   const top = pages + PAGES_SPAN;
-  const { ended, missing } = visitKernelPages(
+  const { ended, missing, excess } = visitKernelPages(
     memory,
     space.folding,
     space.tables,
     budget,
     ({ start, size, physical }) => {
       if (start >= pages && start < top) return;
-      const isDirect = start >= directStart && start < directEnd;
+      const isDirect = start - directStart === physical;
       add(isDirect ? areas.direct : areas.mapped, { start, size, physical });
     },
   );
   if (!ended) problem("the page tables are larger than any kernel's");
   if (missing > 0) problem(`${missing} page tables are not in memory`);
+  if (excess > 0) problem(`${excess} regions of memory are more than any kernel uses`);
   return areas;
 }
 
