@@ -16,11 +16,9 @@ export type MemoryModule = {
   readonly address: number | undefined;
 };
 
-/** The backend that `-object VALUE` makes, or none. libvirt writes objects as JSON. */
+/** The backend that `-object VALUE` makes, or none. */
 export function memoryBackend(value: string): MemoryBackend[] {
-  const json = jsonOf(value);
-  const word = (key: string): string | undefined =>
-    json === undefined ? keyed(value, key, key === "qom-type") : text(json[key]);
+  const word = wordsOf(value, "qom-type");
   const kind = /^memory-backend-(memfd|file|ram)$/.exec(word("qom-type") ?? "")?.[1];
   const id = word("id");
   const size = parseSize(word("size") ?? "", 1);
@@ -37,13 +35,36 @@ export function memoryNode(value: string, index: number): { node: number; backen
 
 /** The memory that `-device VALUE` plugs in, or none. */
 export function memoryModule(value: string): MemoryModule[] {
-  const json = jsonOf(value);
-  const word = (key: string): string | undefined =>
-    json === undefined ? keyed(value, key, key === "driver") : text(json[key]);
+  const word = wordsOf(value, "driver");
   const backend = word("memdev");
   if (word("driver") !== "pc-dimm" || backend === undefined) return [];
   const address = Number(word("addr") ?? Number.NaN);
   return [{ backend, address: address > 0 ? address : undefined }];
+}
+
+/** What encrypts a guest's memory, by the type of QEMU's object (qapi/qom.json). */
+const ENCRYPTIONS: Readonly<Record<string, string>> = {
+  "sev-guest": "AMD SEV",
+  "sev-snp-guest": "AMD SEV-SNP",
+  "tdx-guest": "Intel TDX",
+};
+
+/**
+ * What encrypts the memory of a machine whose `confidential-guest-support` (before QEMU 6.0:
+ * `memory-encryption`) names the object `id`; the values of all `-object` tell which that is.
+ */
+export function memoryEncryption(id: string, objects: readonly string[]): string {
+  const types = objects.flatMap((value) => {
+    const word = wordsOf(value, "qom-type");
+    return word("id") === id ? [word("qom-type") ?? ""] : [];
+  });
+  return ENCRYPTIONS[types[0] ?? ""] ?? "the processor";
+}
+
+/** Looks up the words of an option whose first may come without its key. libvirt writes JSON. */
+function wordsOf(value: string, implied: string): (key: string) => string | undefined {
+  const json = jsonOf(value);
+  return (key) => (json === undefined ? keyed(value, key, key === implied) : text(json[key]));
 }
 
 function jsonOf(value: string): Record<string, unknown> | undefined {

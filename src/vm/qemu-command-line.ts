@@ -1,4 +1,4 @@
-import { memoryBackend, memoryModule, memoryNode } from "./memory-arguments.ts";
+import { memoryBackend, memoryEncryption, memoryModule, memoryNode } from "./memory-arguments.ts";
 import type { MemoryBackend, MemoryModule } from "./memory-arguments.ts";
 import { keyed, parseSize } from "./option-list.ts";
 
@@ -18,6 +18,8 @@ export type QemuArguments = {
   readonly modules: readonly MemoryModule[];
   /** Memory may be plugged in while the guest runs: `maxmem` of `-m`. */
   readonly canGrow: boolean;
+  /** What encrypts its memory, so that the host cannot read it; undefined where nothing does. */
+  readonly encryption: string | undefined;
   /** Unix sockets that serve QMP. */
   readonly qmpSockets: readonly string[];
   /** The file given with `-kernel`. */
@@ -36,6 +38,8 @@ export function parseQemuArguments(argv: readonly string[]): QemuArguments {
   const ofMachine = merged(all(options, "machine", "M"));
   const ofMemory = merged(all(options, "m"));
   const accelerators = [...all(options, "accel"), ofMachine("accel") ?? ""];
+  const objects = all(options, "object");
+  const guardian = ofMachine("confidential-guest-support") ?? ofMachine("memory-encryption");
   return {
     name: keyed(lastOf(options, "name") ?? "", "guest", true),
     uuid: lastOf(options, "uuid"),
@@ -45,10 +49,11 @@ export function parseQemuArguments(argv: readonly string[]): QemuArguments {
       accelerators,
       options.some(({ key }) => key === "enable-kvm"),
     ),
-    backends: all(options, "object").flatMap(memoryBackend),
+    backends: objects.flatMap(memoryBackend),
     memoryBackends: ownBackends(all(options, "numa"), ofMachine("memory-backend")),
     modules: all(options, "device").flatMap(memoryModule),
     canGrow: ofMemory("maxmem") !== undefined,
+    encryption: guardian === undefined ? undefined : memoryEncryption(guardian, objects),
     qmpSockets: qmpSockets(options),
     kernel: lastOf(options, "kernel"),
     maxRamBelow4g: parseSize(ofMachine("max-ram-below-4g") ?? "", 1),

@@ -41,10 +41,12 @@ export function locateRam(qemu: QemuProcess): RamLocation {
 
 /**
  * Each part of a QEMU's RAM: one, or one for each NUMA node and memory module. `modules` stands in
- * for those of the command line. Throws like `locateRam`, and KVMSEC_ARCHITECTURE.
+ * for those of the command line. Throws like `locateRam`, KVMSEC_ARCHITECTURE and
+ * KVMSEC_RAM_ENCRYPTED.
  */
 export function locateParts(qemu: QemuProcess, modules?: readonly PluggedModule[]): RamLocation[] {
   requireX86(qemu);
+  requirePlain(qemu);
   const parts = ramParts(qemu.arguments, modules);
   if (parts === undefined) throw notFound(qemu);
   const { backends } = qemu.arguments;
@@ -69,6 +71,16 @@ function requireX86({ pid, architecture = "x86_64" }: QemuProcess): void {
     "KVMSEC_ARCHITECTURE",
     `QEMU process ${pid} runs a guest of another architecture: ${architecture}.`,
     { hint: "Only x86-64 guests are understood." },
+  );
+}
+
+/** What the host reads of such a guest is ciphertext, or nothing: that is what it is for. */
+function requirePlain({ pid, arguments: { encryption } }: QemuProcess): void {
+  if (encryption === undefined) return;
+  throw new KvmsecError(
+    "KVMSEC_RAM_ENCRYPTED",
+    `The memory of QEMU process ${pid} is encrypted by ${encryption}: no one outside of its guest can read it.`,
+    { hint: "Such a guest cannot be watched from outside; look at it from inside." },
   );
 }
 
