@@ -1,4 +1,5 @@
 import { isMissing, KvmsecError } from "../base/errors.ts";
+import { Reasons } from "../base/reasons.ts";
 import { builtWithout } from "../linux/features.ts";
 import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
@@ -162,7 +163,7 @@ function look(check: Check, facts: SweepFacts): Look {
       findings: [],
       durationMs: 0,
       coverage: recorder.coverage(),
-      reason: recorder.reasons.length === 0 ? undefined : recorder.reasons.join("; "),
+      reason: recorder.reasons.any ? recorder.reasons.all.join("; ") : undefined,
     },
   };
 }
@@ -175,7 +176,7 @@ class Recorder implements CheckContext {
   readonly kernel: Kernel;
   readonly facts: SweepFacts;
   readonly findings = new Map<string, Finding>();
-  readonly reasons: string[] = [];
+  readonly reasons = new Reasons(MAX_REASONS);
   #looked = 0;
   #total = 0;
   readonly #nothing: string[] = [];
@@ -226,9 +227,7 @@ class Recorder implements CheckContext {
   }
 
   unseen(reason: string): void {
-    if (this.reasons.length < MAX_REASONS && !this.reasons.includes(reason)) {
-      this.reasons.push(reason);
-    }
+    this.reasons.add(reason);
   }
 
   skip(reason: string): never {

@@ -1,4 +1,5 @@
 import { KvmsecError, exitStatus, usageError } from "../base/errors.ts";
+import { Reasons } from "../base/reasons.ts";
 import type { Check } from "../checks/check.ts";
 import { checks as allChecks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
@@ -59,18 +60,18 @@ export class WatchedGuest implements Disposable {
   ): AsyncGenerator<Row, void, undefined> {
     this.#now();
     if (nothingOf(view, this.kernel) !== undefined) return;
-    const reasons: string[] = [];
-    const told = problem ?? ((reason: string): unknown => reasons.push(reason));
+    const reasons = new Reasons();
+    const told = problem ?? ((reason: string): void => reasons.add(reason));
     let count = 0;
     for (const row of view.read(this.kernel, options ?? ({} as Options), told)) {
       yield row;
       if (++count % ROWS_A_TURN === 0) await nextTurn();
     }
     this.#guest.requireAlive();
-    if (reasons.length > 0) {
+    if (reasons.any) {
       throw new KvmsecError(
         "KVMSEC_VIEW_INCOMPLETE",
-        `Not all could be read: ${reasons.join("; ")}.`,
+        `Not all could be read: ${reasons.all.join("; ")}.`,
         {
           hint: "Pass `problem` to take what there is.",
           exit: exitStatus.partial,

@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import { isMissing } from "../base/errors.ts";
+import { Reasons } from "../base/reasons.ts";
 import type { SymbolTable } from "../formats/symbol-table.ts";
 import { AddressRanges } from "./address-ranges.ts";
 import type { AddressRange } from "./address-ranges.ts";
@@ -54,9 +55,9 @@ export class CodeOwners {
   readonly #packs: AddressRanges<GeneratedCode>;
 
   constructor(kernel: Kernel) {
-    const problems: string[] = [];
+    const problems = new Reasons();
     const undecoded: string[] = [];
-    const problem = (reason: string) => problems.push(reason);
+    const problem = (reason: string) => problems.add(reason);
     const listed = <T>(what: string, list: () => Iterable<T>): T[] => {
       try {
         return [...list()];
@@ -78,7 +79,7 @@ export class CodeOwners {
     ];
     const packs = listed("room for the code of BPF", () => bpfPacks(kernel, problem));
     this.undecoded = undecoded;
-    this.problems = [...undecoded, ...problems];
+    this.problems = [...undecoded, ...problems.all];
     this.#sections = new AddressRanges(kernelSections(kernel));
     this.#moduleRanges = new AddressRanges(ranges);
     this.#generated = new AddressRanges(this.generated);

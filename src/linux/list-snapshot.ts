@@ -25,8 +25,14 @@ export function listSnapshot(
   budget: Budget,
   problem?: (reason: string) => void,
 ): GuestVirtual[] {
+  if (budget.exhausted) {
+    // The walk that took the last of it has said where: no more may be spent on the many behind it.
+    problem?.("the time for reading lists was over");
+    return [];
+  }
   let walk = walkOnce(kernel, head, budget, true);
-  for (let attempt = 1; walk.fault !== undefined && attempt < ATTEMPTS; attempt++) {
+  const again = (): boolean => walk.fault !== undefined && !budget.exhausted;
+  for (let attempt = 1; again() && attempt < ATTEMPTS; attempt++) {
     kernel.lookLater(attempt, budget);
     walk = walkOnce(kernel, head, budget, attempt < ATTEMPTS - 1);
   }

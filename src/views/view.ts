@@ -1,3 +1,4 @@
+import { Reasons } from "../base/reasons.ts";
 import { builtWithout } from "../linux/features.ts";
 import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
@@ -26,7 +27,6 @@ export type View<Row, Options = object> = {
 
 /** A forged guest may have more to tell than this machine has memory. */
 const MOST_ROWS = 500_000;
-const MOST_PROBLEMS = 100;
 
 /** What a view read from a guest at one moment. */
 export type Reading<Row> = {
@@ -50,16 +50,12 @@ export function readView<Row, Options>(
 ): Reading<Row> {
   const nothing = nothingOf(view, kernel);
   if (nothing !== undefined) return { rows: [], problems: [], nothing };
-  const problems: string[] = [];
+  const problems = new Reasons();
   const rows: Row[] = [];
-  const note = (reason: string): void => {
-    if (problems.length < MOST_PROBLEMS) problems.push(reason);
-  };
-  for (const row of view.read(kernel, options, note)) {
+  for (const row of view.read(kernel, options, (reason) => problems.add(reason))) {
     rows.push(row);
     if (rows.length < MOST_ROWS) continue;
-    problems.push(`there are more than ${MOST_ROWS} ${view.list}`);
-    break;
+    return { rows, problems: [...problems.all, `there are more than ${MOST_ROWS} ${view.list}`] };
   }
-  return { rows, problems };
+  return { rows, problems: problems.all };
 }

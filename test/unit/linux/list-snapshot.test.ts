@@ -97,3 +97,19 @@ test("a circle that misses the head is left at its second turn", () => {
   assert.match(told[0], /circle|does not lead back/);
   assert.ok(found.length < 200, `${found.length} steps`);
 });
+
+test("once the budget is over no list is begun, which is told", () => {
+  const own = toy();
+  link(own, [0x1000, 0x2000, 0x3000]);
+  const budget = new Budget(2);
+  const told: string[] = [];
+  const look = (): number[] =>
+    listSnapshot(own.kernel, own.at(HEAD), LINK, budget, (why) => told.push(why));
+  let looks = 0;
+  own.kernel.refresh = () => void looks++;
+  assert.equal(look().length, 2);
+  assert.match(told.join(), /does not end$/);
+  assert.deepEqual(look(), []);
+  assert.match(told.join(), /the time for reading lists was over$/);
+  assert.equal(looks, 0);
+});
