@@ -33,14 +33,16 @@ export async function dumpsSayTheSame(
 }
 
 /** Names the views that differ with their first lines: all of both would be 100 MB. */
-function assertSame(actual: Said, expected: Said): void {
+export function assertSame(actual: Said, expected: Said): void {
   assert.deepEqual(Object.keys(actual), Object.keys(expected));
   const differing = Object.entries(expected).flatMap(([view, lines]) => {
     const others = actual[view] ?? [];
     const at = lines.findIndex((line, index) => line !== others[index]);
     if (at < 0 && others.length === lines.length) return [];
     const line = at < 0 ? lines.length : at;
-    return [{ view, lines: [others.length, lines.length], dump: others[line], live: lines[line] }];
+    return [
+      { view, lines: [others.length, lines.length], actual: others[line], expected: lines[line] },
+    ];
   });
   assert.deepEqual(differing, []);
 }
