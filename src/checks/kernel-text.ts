@@ -24,6 +24,7 @@ export const kernelText: Check = {
     for (const problem of problems) context.unseen(problem);
     let unread = 0;
     const changes = text.changes(section, targets, () => unread++);
+    context.kernel.forgetText();
     const pages = Math.ceil(section.size / 4096);
     if (unread > 0) context.unseen(`${unread} of ${pages} pages of text are not in memory`);
     context.cover(pages - unread, pages);

@@ -46,7 +46,10 @@ export const textForms: Check = {
     regions.set(kernel, looked);
     const ready = looked.prepare(facts.get(legalTargets).targets.generation);
     if (!ready) return context.skip("the records of ftrace cannot be read");
-    if (facts.host.text === undefined) lookAt(context, looked, looked.kernelRegion());
+    if (facts.host.text === undefined) {
+      lookAt(context, looked, looked.kernelRegion());
+      kernel.forgetText();
+    }
     looked.retain(new Set(missing.map(([{ module }]) => module)));
     for (const [module] of missing) {
       const region = looked.moduleRegion(module, spaceOf(context, module));

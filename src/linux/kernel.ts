@@ -1,6 +1,6 @@
 import type { AddressSpace } from "../arch/x86/address-space.ts";
 import { AddressSpace as Space } from "../arch/x86/address-space.ts";
-import { FAULT } from "../base/address.ts";
+import { FAULT, PAGE_SIZE } from "../base/address.ts";
 import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import { Budget } from "../base/budget.ts";
 import { KvmsecError } from "../base/errors.ts";
@@ -90,6 +90,13 @@ export class Kernel {
   lookLater(attempt: number, budget: Budget): void {
     if (this.memory.live && attempt > 2) budget.wait(2 ** (attempt - 3));
     this.refresh();
+  }
+
+  /** Gives back what going through all of the image's text left resident: little else reads it. */
+  forgetText(): void {
+    const { physical, virtual } = this.image;
+    const size = Math.floor((this.symbol("_etext") - virtual) / PAGE_SIZE) * PAGE_SIZE;
+    if (size > 0) this.memory.forget?.({ start: physical, size });
   }
 
   /** Address of a symbol, NaN where the kernel has none. */

@@ -3,7 +3,7 @@ import type { GuestPhysical, GuestVirtual } from "../base/address.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Reader } from "./member-reader.ts";
-import type { PhysicalMemory } from "../memory/physical-memory.ts";
+import { PassedPages } from "../memory/passed-pages.ts";
 import { regionBase } from "./memory-layout.ts";
 import { PageFrames } from "./page-frames.ts";
 
@@ -11,8 +11,6 @@ import { PageFrames } from "./page-frames.ts";
 const MIN_STRIDE = 8;
 /** SLUB takes up to eight pages at once for its objects (slub_max_order is 3). */
 const MAX_SLAB = 8 * PAGE_SIZE;
-/** What a walk of all `struct page` leaves resident at most. */
-const RESIDENT = 0x10_0000;
 
 type Problem = (reason: string) => void;
 
@@ -112,7 +110,7 @@ export class SlabOwners {
     // A struct that lies across pages is none of today's: it has 64 bytes.
     if (member === undefined || PAGE_SIZE % size !== 0) return;
     const covered = (PAGE_SIZE / size) * PAGE_SIZE;
-    const passed = new Passed(memory);
+    const passed = new PassedPages(memory);
     for (const { start, size: length } of memory.ranges) {
       for (let first = start - (start % covered); first < start + length; first += covered) {
         const physical = space.physical(this.#frames.pageAt(first));
@@ -129,27 +127,5 @@ export class SlabOwners {
         yield* found;
       }
     }
-  }
-}
-
-/**
- * Pages of guest memory that a long walk leaves behind it: they are not kept resident, since one of
- * all `struct page` is a 64th of the guest.
- */
-class Passed {
-  readonly #memory: PhysicalMemory;
-  #start = 0;
-  #end = 0;
-
-  constructor(memory: PhysicalMemory) {
-    this.#memory = memory;
-  }
-
-  add(page: GuestPhysical): void {
-    if (page !== this.#end || page - this.#start >= RESIDENT) {
-      this.#memory.forget?.({ start: this.#start, size: this.#end - this.#start });
-      this.#start = page;
-    }
-    this.#end = page + PAGE_SIZE;
   }
 }

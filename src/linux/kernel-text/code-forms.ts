@@ -11,7 +11,7 @@ import type { CodeFunction } from "./function-map.ts";
 import { hookForm } from "./hook-forms.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
-import { pageView } from "./page-view.ts";
+import { codePages } from "./page-view.ts";
 import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
 import { SiteTable } from "./site-table.ts";
@@ -76,17 +76,15 @@ export class CodeForms {
   }
 
   look(scene: CodeScene, targets: LegalTargets): FormLook {
-    const { start, size } = scene.own.section;
     const faults = new Map<GuestVirtual, FormFault>();
     let unread = 0;
     let pages = 0;
     const changed: { page: GuestVirtual; seen: Buffer }[] = [];
-    for (let page = start; page < start + size; page += PAGE_SIZE) {
+    for (const { start, view } of codePages(this.#kernel, scene.own.section)) {
       pages++;
-      const view = pageView(this.#kernel, page, Math.min(PAGE_SIZE, start + size - page));
       if (view === undefined) unread++;
-      else if (!this.#isVerified(page, view, scene)) {
-        changed.push({ page, seen: Buffer.from(view) });
+      else if (!this.#isVerified(start, view, scene)) {
+        changed.push({ page: start, seen: Buffer.from(view) });
       }
     }
     const forms = new LegalForms(this.#kernel, targets);

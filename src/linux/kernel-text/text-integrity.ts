@@ -8,7 +8,7 @@ import type { CodeFile, Section } from "./code-file.ts";
 import { lastAtOrBelow } from "./function-map.ts";
 import { LegalForms } from "./legal-forms.ts";
 import type { LegalTargets } from "./legal-forms.ts";
-import { pageView } from "./page-view.ts";
+import { codePages, pageView } from "./page-view.ts";
 import { patchSites } from "./patch-sites.ts";
 import { removeProbes } from "./planted-probes.ts";
 import type { Probes } from "./planted-probes.ts";
@@ -83,12 +83,10 @@ export class TextIntegrity {
     const forms = new LegalForms(this.#kernel, targets);
     const matcher = new TextMatcher(this.file, this.#sites, forms);
     const changes: TextChange[] = [];
-    const end = section.start + section.size;
-    for (let from = section.start; from < end; from = pageAfter(from)) {
-      const view = pageView(this.#kernel, from, Math.min(pageAfter(from), end) - from);
-      if (view === undefined) unread(from);
-      else if (!this.#isVerified(from, view, targets.generation)) {
-        changes.push(...this.#settled(from, view, matcher, forms, targets));
+    for (const { start, view } of codePages(this.#kernel, section)) {
+      if (view === undefined) unread(start);
+      else if (!this.#isVerified(start, view, targets.generation)) {
+        changes.push(...this.#settled(start, view, matcher, forms, targets));
       }
     }
     return changes;
@@ -129,7 +127,7 @@ export class TextIntegrity {
 
   /** What has to stand where a change was found, or why that cannot be told. */
   right({ address, expected }: TextChange, targets: LegalTargets): RightCode {
-    const page = pageAfter(address) - PAGE_SIZE;
+    const page = Math.floor(address / PAGE_SIZE) * PAGE_SIZE;
     const view = pageView(this.#kernel, page, PAGE_SIZE);
     if (view === undefined) return { reason: "its page is not in memory" };
     const forms = new LegalForms(this.#kernel, targets);
@@ -152,13 +150,10 @@ export class TextIntegrity {
   }
 
   /** Where constant data differ from the file's. No patch is legal there. */
-  dataChanges({ start, size }: Section): { changes: TextChange[]; unread: number } {
+  dataChanges(section: Section): { changes: TextChange[]; unread: number } {
     const changes: TextChange[] = [];
     let unread = 0;
-    const end = start + size;
-    for (let from = start; from < end; from = pageAfter(from)) {
-      const length = Math.min(pageAfter(from), end) - from;
-      const view = pageView(this.#kernel, from, length);
+    for (const { start: from, length, view } of codePages(this.#kernel, section)) {
       const expected = this.file.bytes(from, length);
       if (view === undefined || expected === undefined) unread += length;
       else if (Buffer.compare(view, expected) !== 0) {
@@ -258,10 +253,6 @@ export class TextIntegrity {
     }
     return undefined;
   }
-}
-
-function pageAfter(address: GuestVirtual): GuestVirtual {
-  return (Math.floor(address / PAGE_SIZE) + 1) * PAGE_SIZE;
 }
 
 function differences(start: GuestVirtual, expected: Uint8Array, seen: Buffer): TextChange[] {
