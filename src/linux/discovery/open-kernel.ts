@@ -126,7 +126,7 @@ function assemble(
   const folding = new AddressFolding();
   const { root, levels } = findPageTables(memory, image, symbols, folding);
   const space = new AddressSpace(memory, folding, root, levels);
-  folding.follow((index, below) => space.tables.isPopulated(index, below));
+  if (levels === 5) folding.follow((index, below) => space.tables.isPopulated(index, below));
   const identity = identify(space, symbols, levels, buildId);
   const types = loadKernelTypes(space, symbols, identity, options.types);
   const kernel = new Kernel({ memory, image, space, symbols, types, identity, warnings: [] });
