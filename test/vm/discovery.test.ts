@@ -47,6 +47,17 @@ for (const shape of guestMatrix("small")) {
       assert.ok(Math.abs((info.bootTime?.getTime() ?? 0) / 1000 - booted) <= 1);
     });
 
+    await t.test("an address of a region that its tables do not have is a fault", () => {
+      const { folding, tables } = kernel.space;
+      for (let index = 256n; index < 511n; index++) {
+        const address = (0xfe00n + index) << 48n;
+        const folded = folding.foldBig(address);
+        const isMapped = shape.levels === 5 && tables.entry(tables.root, Number(index))?.low !== 0;
+        if (!isMapped) assert.equal(folded, Number.NaN);
+        else if (folded === folded) assert.equal(folding.unfold(folded), address);
+      }
+    });
+
     await t.test("RAM lies where QEMU's own memory map says", async () => {
       await assertLayout(guest, kernel);
     });
