@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { inspect } from "../../src/daemon/inspect.ts";
 import { capture } from "../../src/response/capture.ts";
 import { openHome } from "../../src/vm/home.ts";
@@ -49,12 +50,12 @@ for task in for_each_task(prog):
 `;
 
 // Both need what Debian packs beside its kernels: apt-get install python3-drgn crash
-test("drgn and crash open a captured core, and read what the package tells of", async (t) => {
+async function debug(t: TestContext, cpu: string): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), "kvmsec-debuggers-"));
   t.after(() => rmSync(root, { recursive: true, force: true }));
   const kernel = await debianKernel({ release: "bookworm", flavour: "cloud" });
   const vmlinux = debugKernel(kernel.version);
-  await using guest = await bootTiny({ kernel, cpu: "max,la57=off", cpus: 2 });
+  await using guest = await bootTiny({ kernel, cpu, cpus: 2 });
   const folder = join(root, "case");
   await capture(openHome({ KVMSEC_HOME: join(root, "home") }), `pid:${guest.pid}`, folder, {
     inspect,
@@ -83,4 +84,9 @@ test("drgn and crash open a captured core, and read what the package tells of", 
     assert.match(said, /CPUS: 2\n/);
     assert.match(said, /swapper\/0/);
   });
+}
+
+test("drgn and crash open a captured core, and read what the package tells of", async (t) => {
+  await t.test("with four levels of tables", (inner) => debug(inner, "max,la57=off"));
+  await t.test("with five levels of tables", (inner) => debug(inner, "max"));
 });
