@@ -128,8 +128,9 @@ export function isSkippedTest(code: Uint8Array, at: number): boolean {
   return REST_OF_TEST.every((byte, i) => code[at + 6 + i] === byte);
 }
 
+/** A hash that lay further behind would not fit into what is compared. */
 function templateOf(bytes: Buffer): Template {
-  return { bytes, hashAt: Math.max(bytes.indexOf(HASH_MARK), 0) };
+  return { bytes, hashAt: Math.max(bytes.subarray(0, CALLER_SIZE).indexOf(HASH_MARK), 0) };
 }
 
 function word(bytes: Uint8Array, at: number): number {

@@ -13,6 +13,8 @@ const RET = 0xc3;
 const LOCK = 0xf0;
 const DS_PREFIX = 0x3e;
 const INT3 = 0xcc;
+/** Bytes of a call or jump with a distance of 32 bits. */
+const NEAR_LENGTH = 5;
 
 /** Sites that change while the kernel runs: smp_text_poke (alternative.c) puts a breakpoint first. */
 const CHANGING: ReadonlySet<PatchSite["kind"]> = new Set([
@@ -288,10 +290,11 @@ function isBranch(opcode: number): boolean {
   return opcode === CALL || opcode === JMP;
 }
 
-/** Target of a five-byte call or jump. */
+/** Target of a five-byte call or jump; NaN where so many are not there. */
 function nearTarget(code: Uint8Array, at: number, address: GuestVirtual): GuestVirtual {
+  if (at + NEAR_LENGTH > code.length) return Number.NaN;
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
-  return address + 5 + view.getInt32(at + 1, true);
+  return address + NEAR_LENGTH + view.getInt32(at + 1, true);
 }
 
 /** Target of a jump of two or five bytes, NaN for anything else. */

@@ -7,6 +7,12 @@ import type { PatchSite, SiteKind } from "./site-table.ts";
 /** Some 180,000 in a distribution's kernel. */
 const MAX_ENTRIES = 2_000_000;
 const MIN_BRANCH = 5;
+const SHORT_LABEL = 2;
+const JMP8 = 0xeb;
+const INT3 = 0xcc;
+/** `xchg %ax, %ax`. */
+const PREFIX = 0x66;
+const NOP = 0x90;
 
 /** Of the hash in a preamble: of kCFI, and of FineIBT until 6.16. */
 const HASHES_AT = [1, 7];
@@ -128,10 +134,20 @@ function* jumpLabels(file: CodeFile): Generator<PatchSite> {
     const address = entry + file.i32(entry);
     const detail = entry + 4 + file.i32(entry + 4);
     const start = (file.i32(address) || 0) & 0xffff;
-    // A jump or NOP of two bytes (since 5.14), or of five, which may begin with the same prefix.
-    const length = (start & 0xff) === 0xeb || start === 0x9066 ? 2 : 5;
+    const length = isShortLabel(start, detail - address) ? SHORT_LABEL : MIN_BRANCH;
     yield { kind: "jump-label", address, length, detail };
   }
+}
+
+/**
+ * A jump or NOP of two bytes (since 5.14), or of five, which may begin with the same prefix. In a
+ * guest that was stopped while it patched itself a breakpoint may stand for the first byte.
+ */
+function isShortLabel(start: number, distance: number): boolean {
+  const [first, second] = [start & 0xff, start >>> 8];
+  const isJump = (second << 24) >> 24 === distance - SHORT_LABEL;
+  if (first === INT3) return second === NOP || isJump;
+  return first === JMP8 || (first === PREFIX && second === NOP);
 }
 
 /** Sections `runtime_KIND_VARIABLE` (since 6.11): immediates that boot replaces by a value. */

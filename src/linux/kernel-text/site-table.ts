@@ -2,7 +2,7 @@ import type { GuestVirtual } from "../../base/address.ts";
 import { lastAtOrBelow } from "./function-map.ts";
 
 /** Why the kernel may change its own text at a place. */
-const KINDS = [
+export const SITE_KINDS = [
   "return",
   "retpoline",
   "mcount",
@@ -19,7 +19,7 @@ const KINDS = [
   "cfi-caller",
   "cfi-hash",
 ] as const;
-export type SiteKind = (typeof KINDS)[number];
+export type SiteKind = (typeof SITE_KINDS)[number];
 
 /** One such place. */
 export type PatchSite = {
@@ -87,7 +87,7 @@ export class SiteTable {
   }
 
   at(index: number): PatchSite | undefined {
-    const kind = KINDS[this.#kinds[index] ?? KINDS.length];
+    const kind = SITE_KINDS[this.#kinds[index] ?? SITE_KINDS.length];
     if (kind === undefined) return undefined;
     return {
       kind,
@@ -110,7 +110,7 @@ class Columns {
     if (this.count === this.addresses.length) this.#grow();
     this.addresses[this.count] = address;
     this.details[this.count] = detail;
-    this.kinds[this.count] = KINDS.indexOf(kind);
+    this.kinds[this.count] = SITE_KINDS.indexOf(kind);
     this.lengths[this.count] = length;
     this.count++;
   }
