@@ -37,29 +37,37 @@ export function apparmorState(
   const initialized = kernel.space.i32(kernel.symbol("apparmor_initialized"));
   if (enabled !== enabled || initialized !== initialized) return undefined;
   const root = kernel.space.pointer(kernel.symbol("root_ns"));
+  const walk = { budget, problem, seen: new Set<GuestVirtual>() };
   return {
     enabled: enabled !== 0,
     initialized: initialized !== 0,
     mode: modeName(kernel.space.u32(kernel.symbol("aa_g_profile_mode"))),
-    profiles: root < 0 ? [...namespaceProfiles(kernel, root, 0, budget, problem)] : [],
+    profiles: root < 0 ? [...namespaceProfiles(kernel, root, walk)] : [],
   };
 }
+
+type Walk = {
+  readonly budget: Budget;
+  readonly problem: Problem;
+  /** What the walk has come to: a circle would multiply with each level. */
+  readonly seen: Set<GuestVirtual>;
+};
 
 /** Of a `struct aa_ns` and the namespaces in it. */
 function* namespaceProfiles(
   kernel: Kernel,
   namespace: GuestVirtual,
-  depth: number,
-  budget: Budget,
-  problem: Problem,
+  walk: Walk,
+  depth = 0,
 ): Generator<ApparmorProfile> {
+  const { budget, problem } = walk;
   if (depth > MAX_DEPTH) return problem("AppArmor's namespaces are nested too deeply");
   const policy = namespace + kernel.offset("aa_ns", "base");
-  yield* policyProfiles(kernel, policy, depth, budget, problem);
+  yield* policyProfiles(kernel, policy, walk, depth);
   const head = namespace + kernel.offset("aa_ns", "sub_ns");
   const link = kernel.offset("aa_ns", "base.list");
   for (const inner of listSnapshot(kernel, head, link, budget, problem)) {
-    yield* namespaceProfiles(kernel, inner, depth + 1, budget, problem);
+    yield* namespaceProfiles(kernel, inner, walk, depth + 1);
   }
   return undefined;
 }
@@ -68,11 +76,13 @@ function* namespaceProfiles(
 function* policyProfiles(
   kernel: Kernel,
   policy: GuestVirtual,
+  walk: Walk,
   depth: number,
-  budget: Budget,
-  problem: Problem,
 ): Generator<ApparmorProfile> {
+  const { budget, problem, seen } = walk;
   if (depth > MAX_DEPTH) return problem("AppArmor's profiles are nested too deeply");
+  if (seen.has(policy)) return problem("a profile of AppArmor's hangs in several places");
+  seen.add(policy);
   const name = kernel.reader("aa_policy", "hname");
   const mode = kernel.reader("aa_profile", "mode");
   const head = policy + kernel.offset("aa_policy", "profiles");
@@ -81,7 +91,7 @@ function* policyProfiles(
     const text = kernel.space.string(name(inner), MAX_NAME);
     const profile = inner - kernel.offset("aa_profile", "base");
     if (text !== undefined) yield { name: text, mode: modeName(mode(profile)) };
-    yield* policyProfiles(kernel, inner, depth + 1, budget, problem);
+    yield* policyProfiles(kernel, inner, walk, depth + 1);
   }
   return undefined;
 }

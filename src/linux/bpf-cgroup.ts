@@ -61,15 +61,19 @@ function* cgroups(
   cgroup: GuestVirtual,
   budget: Budget,
   problem: Problem,
+  seen: Set<GuestVirtual> = new Set(),
   depth = 0,
 ): Generator<GuestVirtual> {
   if (depth === MAX_DEPTH) return problem("cgroups are nested too deeply");
+  // A circle would multiply with each level.
+  if (seen.has(cgroup)) return problem("a cgroup hangs in several places");
+  seen.add(cgroup);
   yield cgroup;
   const self = kernel.offset("cgroup", "self");
   const head = cgroup + self + kernel.offset("cgroup_subsys_state", "children");
   const link = kernel.offset("cgroup_subsys_state", "sibling");
   for (const child of listSnapshot(kernel, head, link, budget, problem)) {
-    yield* cgroups(kernel, child - self, budget, problem, depth + 1);
+    yield* cgroups(kernel, child - self, budget, problem, seen, depth + 1);
   }
   return undefined;
 }

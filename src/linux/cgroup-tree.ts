@@ -76,14 +76,18 @@ export class CgroupTrees {
     const members = this.#members.read(budget, problem);
     for (const hierarchy of this.#hierarchies.all(budget, problem)) {
       const top = { hierarchy, controllers: hierarchy.controllers, depth: 0 };
-      yield* this.#walk(hierarchy.root, top, { members, budget, problem });
+      const seen = new Set<GuestVirtual>();
+      yield* this.#walk(hierarchy.root, top, { members, seen, budget, problem });
     }
   }
 
   *#walk(cgroup: GuestVirtual, place: Place, walk: Walk): Generator<ControlGroup> {
+    // A circle would multiply with each level.
+    if (walk.seen.has(cgroup)) return walk.problem?.("a control group hangs in several places");
+    walk.seen.add(cgroup);
     const row = this.#decode(cgroup, place, walk.members);
     // Removed between its parent's list and now.
-    if (row === undefined) return;
+    if (row === undefined) return undefined;
     yield row;
     if (place.depth >= MAX_DEPTH || !walk.budget.step()) {
       return walk.problem?.(`the control groups below ${row.path} do not end`);
@@ -147,6 +151,8 @@ type Place = {
 
 type Walk = {
   readonly members: Members;
+  /** Groups of this hierarchy that the walk has come to. */
+  readonly seen: Set<GuestVirtual>;
   readonly budget: Budget;
   readonly problem: ((reason: string) => void) | undefined;
 };

@@ -53,18 +53,23 @@ export class ProcEntries {
     path: string,
     budget: Budget,
     problem: Problem,
+    seen: Set<GuestVirtual> = new Set(),
     depth = 0,
   ): Generator<ProcPointer> {
+    // A circle would multiply with each level.
+    if (seen.has(entry)) return problem("a folder of /proc hangs in several places");
+    seen.add(entry);
     yield* this.#pointers(entry, path === "" ? "/proc" : path);
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH) return problem("folders of /proc are nested too deeply");
     const children = rbEntries(this.#kernel, entry + this.#children, this.#link, budget, problem);
     for (const child of children) {
       const name = this.#kernel.space.string(this.#name(child), MAX_NAME) ?? "?";
       const inside = `${path === "" ? "/proc" : path}/${name}`;
       if ((this.#mode(child) & S_IFMT) === S_IFDIR) {
-        yield* this.below(child, inside, budget, problem, depth + 1);
+        yield* this.below(child, inside, budget, problem, seen, depth + 1);
       } else yield* this.#pointers(child, inside);
     }
+    return undefined;
   }
 
   *#pointers(entry: GuestVirtual, path: string): Generator<ProcPointer> {
