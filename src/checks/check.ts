@@ -1,6 +1,6 @@
 import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
-import type { Report } from "./finding.ts";
+import type { Finding, Report } from "./finding.ts";
 import type { SweepFacts } from "./sweep-facts.ts";
 
 /** What several checks judge, each in its own way. */
@@ -36,6 +36,12 @@ export type Check = {
    * finding is looked at again and again, within a limit.
    */
   readonly isUnsettled?: (kernel: Kernel) => boolean;
+  /**
+   * What the kernel is in the middle of, at this very moment, that looks as this finding does. It
+   * counts where no later look can tell, since the guest stands still or its memory is a dump: then
+   * that is said, and nothing is found.
+   */
+  readonly halfDone?: (kernel: Kernel, finding: Finding) => string | undefined;
   /**
    * Looks. Reports through `context`, throws nothing for what a guest's memory holds; a missing
    * symbol or type (KVMSEC_SYMBOL_MISSING, KVMSEC_TYPE_MISSING) may be thrown and skips the check.

@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
 import { isClosingFiles } from "../linux/closing-files.ts";
+import { isSockClosing, isSockLocked } from "../linux/sock-lock.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
 import type { Check, CheckContext } from "./check.ts";
 import { sockets } from "./user-facts.ts";
@@ -22,6 +23,11 @@ export const hiddenSocket: Check = {
   attack: ["T1014"],
   limits: "Sockets that only the kernel itself holds have no open file, and are not counted.",
   isUnsettled: isClosingFiles,
+  halfDone: (kernel, { subject }) => {
+    const sock = kernel.space.folding.foldBig(BigInt(String(subject["sock"])));
+    const changes = isSockLocked(kernel, sock) || isSockClosing(kernel, sock);
+    return changes ? "the socket is just being changed" : undefined;
+  },
   run(context) {
     const { rows, problems } = context.facts.get(sockets);
     for (const problem of problems) context.unseen(problem);
@@ -46,6 +52,8 @@ export const hiddenSocket: Check = {
 function checkTables(context: CheckContext, socket: FoundSocket): void {
   const { kind, protocol, family, state, local, tables, sock, holders } = socket;
   if (kind !== "full" || tables.length === 0 || local.endsWith(":*")) return;
+  // One that leaves both tables has no port from the first to the last: it gets no packet.
+  if (context.kernel.reader("sock_common", "skc_num")(sock) === 0) return;
   const wanted = TABLES[protocol]?.(state) ?? [];
   const missing = wanted.filter((table) => !tables.includes(table) && !isOn(context, sock, table));
   if (missing.length === 0) return;

@@ -1,5 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
-import { isReleasingCode } from "../linux/code-release.ts";
+import { codeInTransit, isReleasingCode } from "../linux/code-release.ts";
 import { KernelHalves } from "../linux/kernel-halves.ts";
 import { isKexecCopy, kexecPages } from "../linux/kexec.ts";
 import { bootWords } from "../linux/security-settings.ts";
@@ -36,6 +36,8 @@ export const kernelPages: Check = {
   limits:
     "Sees the tables of init_mm. Where a process has a kernel half of its own that is told, and what it maps is not looked at. A second, writable mapping of constant data or of a module's code is not told.",
   isUnsettled: isReleasingCode,
+  halfDone: (kernel, { subject }) =>
+    subject["kind"] === "ownerless" ? codeInTransit(kernel) : undefined,
   run(context) {
     const { kernel, facts } = context;
     const owners = facts.get(codeOwners);

@@ -1,3 +1,6 @@
+import type { Kernel } from "../linux/kernel.ts";
+import { isHeldAt } from "../linux/mutex.ts";
+import { Tasks } from "../linux/task.ts";
 import type { Check } from "./check.ts";
 import { processes } from "./user-facts.ts";
 import type { CalledProcess } from "./user-facts.ts";
@@ -14,6 +17,11 @@ export const kernelThreadImpostor: Check = {
   reads: "flags, mm, parent, comm and argument vector of every process",
   attack: ["T1036.004"],
   limits: "Names that look like a common daemon's are not judged.",
+  // A helper of the kernel's keeps its maker's name until it has its program (begin_new_exec, fs/exec.c).
+  halfDone: (kernel, { subject }) =>
+    isInExec(kernel, Number(subject["pid"]))
+      ? "a process is just being given a program"
+      : undefined,
   run(context) {
     const { rows, problems } = context.facts.get(processes);
     for (const problem of problems) context.unseen(problem);
@@ -36,6 +44,14 @@ export const kernelThreadImpostor: Check = {
     context.cover(rows.length);
   },
 };
+
+/** From before it has the new program until it has all of it, exec keeps tracers away. */
+function isInExec(kernel: Kernel, pid: number): boolean {
+  const tasks = new Tasks(kernel);
+  const task = tasks.processes(kernel.budget()).find((leader) => tasks.tgid(leader) === pid);
+  const guard = kernel.readerOf("signal_struct", "cred_guard_mutex");
+  return task !== undefined && guard !== undefined && isHeldAt(kernel, guard(tasks.signal(task)));
+}
 
 function userSigns({ argv, comm, exe }: CalledProcess, kernelNames: ReadonlySet<string>): string[] {
   // A process that has exited has no program; one in the middle of execve may have none yet.

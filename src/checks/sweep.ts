@@ -115,7 +115,8 @@ function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience
     if (!found && (looks >= LOOKS || !isPartial(last))) break;
     progress = found ? (progress ?? new ProcessorProgress(kernel)) : undefined;
     const agreed = found && agreeing >= LOOKS;
-    const unsettled = found && check.isUnsettled?.(kernel) === true;
+    const unsettled =
+      found && (check.isUnsettled?.(kernel) === true || isHalf(kernel, check, last));
     const standing = agreed && !unsettled && progress?.moved() === false;
     if (agreed && !unsettled && !standing) break;
     const waited = standing
@@ -128,8 +129,10 @@ function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience
     believed = found ? believed.filter(({ id }) => seen.has(id)) : last.findings;
     agreeing = found ? agreeing + 1 : 1;
   }
+  const stands = !kernel.memory.live || progress?.stood() === true;
+  if (stands && believed.length > 0) last = withoutHalfDone(kernel, check, last);
   const latest = new Map(last.findings.map((finding) => [finding.id, finding]));
-  const findings = believed.map((finding) => latest.get(finding.id) ?? finding);
+  const findings = believed.flatMap(({ id }) => latest.get(id) ?? []);
   const { status } = last.result;
   return {
     findings,
@@ -140,6 +143,25 @@ function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience
       durationMs: performance.now() - start,
     },
   };
+}
+
+function isHalf(kernel: Kernel, { halfDone }: Check, { findings }: Look): boolean {
+  return findings.some((finding) => halfDone?.(kernel, finding) !== undefined);
+}
+
+/** Of a guest that stands still: what it is in the middle of is said, and nothing of it found. */
+function withoutHalfDone(kernel: Kernel, { halfDone }: Check, look: Look): Look {
+  if (halfDone === undefined) return look;
+  const reasons = new Reasons(MAX_REASONS);
+  if (look.result.reason !== undefined) reasons.add(look.result.reason);
+  const findings = look.findings.filter((finding) => {
+    const doing = halfDone(kernel, finding);
+    if (doing !== undefined)
+      reasons.add(`${finding.title} But the guest stands still, and ${doing}`);
+    return doing === undefined;
+  });
+  const reason = reasons.any ? reasons.all.join("; ") : undefined;
+  return { findings, result: { ...look.result, reason } };
 }
 
 /** Some of it could not be looked at, for a reason that may pass. */

@@ -1,5 +1,6 @@
 import type { Kernel } from "./kernel.ts";
 import { isHeld } from "./mutex.ts";
+import { WorkQueues } from "./workqueue.ts";
 
 /** State of a grace period in the low bits of its number; 0 between them (kernel/rcu/rcu.h). */
 const RCU_SEQ_STATE_MASK = 3;
@@ -13,6 +14,26 @@ const WORK_STRUCT_PENDING = 1;
  */
 export function isReleasingCode(kernel: Kernel): boolean {
   return isHeld(kernel, "module_mutex") || isInitFreeing(kernel) || isGracePeriod(kernel);
+}
+
+/**
+ * What the kernel is in the middle of at this very moment that leaves code executable which no list
+ * has: a module that loads or unloads, the start of one that is given back, a trampoline of ftrace's
+ * that comes or goes (kernel/trace/ftrace.c). Undefined where it is nothing of these.
+ */
+export function codeInTransit(kernel: Kernel): string | undefined {
+  if (isHeld(kernel, "module_mutex")) return "a module is just being loaded or unloaded";
+  if (isInitFreeing(kernel) || isWorkedAt(kernel, "do_free_init")) {
+    return "the start of a module is just being given back";
+  }
+  return isHeld(kernel, "ftrace_lock") ? "ftrace is just changing what it traces" : undefined;
+}
+
+/** Whether some worker is at that work. */
+function isWorkedAt(kernel: Kernel, name: string): boolean {
+  const work = kernel.symbol(name);
+  const callbacks = new WorkQueues(kernel).callbacks(kernel.budget(), () => {});
+  return work === work && callbacks.some((callback) => callback.function === work);
 }
 
 /** Parts of modules wait to be freed by a work that has not begun. */

@@ -1,3 +1,4 @@
+import type { GuestVirtual } from "../base/address.ts";
 import type { Kernel } from "./kernel.ts";
 
 /**
@@ -6,7 +7,11 @@ import type { Kernel } from "./kernel.ts";
  * where it cannot be read.
  */
 export function isHeld(kernel: Kernel, name: string): boolean {
-  const mutex = kernel.symbol(name);
+  return isHeldAt(kernel, kernel.symbol(name));
+}
+
+/** The same of any `struct mutex`. */
+export function isHeldAt(kernel: Kernel, mutex: GuestVirtual): boolean {
   const owner = kernel.readerOf("mutex", "owner.counter", "rtmutex.owner")?.(mutex) ?? 0;
   return owner !== 0 && owner === owner;
 }

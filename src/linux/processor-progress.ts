@@ -61,6 +61,12 @@ export class ProcessorProgress {
     });
   }
 
+  /** No processor did anything since: the guest is stopped, or all of it asleep. */
+  stood(): boolean {
+    const stood = ({ rq, kstat, events }: Processor): boolean => this.#events(rq, kstat) === events;
+    return this.#before.length > 0 && this.#before.every(stood);
+  }
+
   #events(rq: GuestVirtual, kstat: GuestVirtual): number {
     let events = (this.#switches?.(rq) ?? Number.NaN) + (this.#interrupts?.(kstat) ?? Number.NaN);
     if (this.#softirqs === undefined) return events;

@@ -24,9 +24,6 @@ const CHANGING: ReadonlySet<PatchSite["kind"]> = new Set([
   "jump-label",
 ]);
 
-/** First bytes of what may stand at such a site before or after. */
-const FIRST_BYTES: readonly number[] = [CALL, JMP, JMP8, RET, 0x0f, 0x66, 0x2e, 0x31, 0x67, 0x3e];
-
 /** Where patched calls may lead that is no function of the image: asked of whoever knows owners. */
 export type LegalTargets = {
   /** A live ftrace trampoline, or `ftrace_caller` and its kin. */
@@ -120,7 +117,7 @@ export class LegalForms {
     if (site.kind === "cfi-preamble") return this.#cfi.isPreamble(code, at, address, original);
     if (site.kind === "cfi-caller") return this.#cfi.isCaller(code, at, original);
     if (this.#isFinished(site, code, at, end, address)) return true;
-    return CHANGING.has(site.kind) && this.#isUnderWay(site, code, at, end, address);
+    return CHANGING.has(site.kind) && this.#isUnderWay(site, code, at, address);
   }
 
   #isFinished(
@@ -157,27 +154,17 @@ export class LegalForms {
   }
 
   /**
-   * A breakpoint over the first byte of the old or the new form, with all others already written,
-   * or a call that is to lead elsewhere in a moment; only while the kernel holds the lock for it.
+   * A breakpoint over the first byte of the old or the new form, or a call that is to lead elsewhere
+   * in a moment; only while the kernel holds the lock for it. What stands behind the breakpoint is
+   * written byte by byte, and nobody runs it.
    */
-  #isUnderWay(
-    site: PatchSite,
-    code: Uint8Array,
-    at: number,
-    end: number,
-    address: GuestVirtual,
-  ): boolean {
+  #isUnderWay(site: PatchSite, code: Uint8Array, at: number, address: GuestVirtual): boolean {
     if (code[at] !== INT3 && site.kind !== "static-call") return false;
     if (!this.#targets.isBeingPatched()) return false;
     this.unfinished = true;
-    const calls = site.kind === "static-call" || site.kind === "ftrace-call";
-    if (calls && this.isFunction(nearTarget(code, at, address))) return true;
-    // A copy: what is looked at may be the guest's own memory.
-    const whole = Uint8Array.from(code.subarray(at, end));
-    return FIRST_BYTES.some((byte) => {
-      whole[0] = byte;
-      return this.#isFinished(site, whole, 0, end - at, address);
-    });
+    if (code[at] === INT3) return true;
+    const branch = decodeInstruction(code, at);
+    return branch !== undefined && this.isFunction(branchTarget(code, at, address, branch));
   }
 
   /** `ret` with breakpoints behind, or a jump to one of the return thunks. */

@@ -35,6 +35,11 @@ export function deviceStorm(guest: Guest): Storm {
   return untilDisposed(guest, `while :; do ${once}; done`);
 }
 
+/** Runs these commands again and again. */
+export function repeated(guest: Guest, commands: string): Storm {
+  return untilDisposed(guest, `while :; do ${commands}; done`);
+}
+
 function untilDisposed(guest: Guest, command: string): Storm {
   const stop = new AbortController();
   const forever = 2 ** 31 - 1;
