@@ -1,5 +1,6 @@
 import type { GuestVirtual } from "../base/address.ts";
-import { isClosingFiles } from "../linux/closing-files.ts";
+import { isClosingDescriptor, isClosingFiles } from "../linux/closing-files.ts";
+import { isOpeningFile } from "../linux/reserved-descriptors.ts";
 import { isSockClosing, isSockLocked } from "../linux/sock-lock.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
 import type { Check, CheckContext } from "./check.ts";
@@ -23,10 +24,13 @@ export const hiddenSocket: Check = {
   attack: ["T1014"],
   limits: "Sockets that only the kernel itself holds have no open file, and are not counted.",
   isUnsettled: isClosingFiles,
-  halfDone: (kernel, { subject }) => {
+  halfDone: (kernel, { subject, evidence }) => {
     const sock = kernel.space.folding.foldBig(BigInt(String(subject["sock"])));
-    const changes = isSockLocked(kernel, sock) || isSockClosing(kernel, sock);
-    return changes ? "the socket is just being changed" : undefined;
+    if (isSockLocked(kernel, sock)) return "somebody holds the socket's lock";
+    if (isSockClosing(kernel, sock)) return "the socket is just being closed";
+    if (String(evidence["missing"]) !== "fd") return undefined;
+    if (isClosingDescriptor(kernel)) return "a file is just being closed";
+    return isOpeningFile(kernel) ? "a file is just being opened" : undefined;
   },
   run(context) {
     const { rows, problems } = context.facts.get(sockets);

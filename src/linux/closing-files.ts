@@ -1,6 +1,7 @@
 import type { Kernel } from "./kernel.ts";
 import { PF_EXITING } from "./sched.ts";
 import { Tasks } from "./task.ts";
+import { UserRegisterReader } from "./user-registers.ts";
 
 /**
  * Whether some task is in the middle of closing its files because it exits: exit_files takes the
@@ -14,6 +15,25 @@ export function isClosingFiles(kernel: Kernel): boolean {
     tasks.threads(leader, budget).some((task) => {
       const exiting = (tasks.flags(task) & PF_EXITING) !== 0 && tasks.files(task) === 0;
       return exiting && !["Z", "X"].includes(tasks.state(task));
+    }),
+  );
+}
+
+/** close, dup2, dup3, close_range (arch/x86/entry/syscalls/syscall_64.tbl). */
+const CLOSING_CALLS: ReadonlySet<number> = new Set([3, 33, 292, 436]);
+
+/**
+ * Whether some task that runs, or waits for a processor, is in a system call that closes a file: the
+ * descriptor goes first, the file's last reference a moment later (filp_close in fs/open.c).
+ */
+export function isClosingDescriptor(kernel: Kernel): boolean {
+  const tasks = new Tasks(kernel);
+  const registers = new UserRegisterReader(kernel);
+  const budget = kernel.budget();
+  return tasks.processes(budget).some((leader) =>
+    tasks.threads(leader, budget).some((task) => {
+      if (tasks.state(task) !== "R" || tasks.mm(task) === 0) return false;
+      return CLOSING_CALLS.has(registers.of(task)?.systemCall ?? -1);
     }),
   );
 }
