@@ -2,7 +2,8 @@ import { z } from "zod";
 import type { Kernel } from "../linux/kernel.ts";
 import { Modules } from "../linux/module.ts";
 import type { Finding, Json } from "./finding.ts";
-import type { CheckResult, Sweep } from "./sweep.ts";
+import type { CheckResult } from "./look.ts";
+import type { Sweep } from "./sweep.ts";
 
 const name = z.string().min(1).max(128);
 const buildId = z

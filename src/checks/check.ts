@@ -37,11 +37,11 @@ export type Check = {
    */
   readonly isUnsettled?: (kernel: Kernel) => boolean;
   /**
-   * What the kernel is in the middle of, at this very moment, that looks as this finding does. It
-   * counts where no later look can tell, since the guest stands still or its memory is a dump: then
-   * that is said, and nothing is found.
+   * Tells of findings what the kernel is in the middle of, at this very moment, that looks as they
+   * do. It counts where no later look can tell, since the guest stands still or its memory is a dump:
+   * then that is said, and nothing is found.
    */
-  readonly halfDone?: (kernel: Kernel, finding: Finding) => string | undefined;
+  readonly halfDone?: (kernel: Kernel) => (finding: Finding) => string | undefined;
   /**
    * Looks. Reports through `context`, throws nothing for what a guest's memory holds; a missing
    * symbol or type (KVMSEC_SYMBOL_MISSING, KVMSEC_TYPE_MISSING) may be thrown and skips the check.

@@ -24,13 +24,17 @@ export const hiddenSocket: Check = {
   attack: ["T1014"],
   limits: "Sockets that only the kernel itself holds have no open file, and are not counted.",
   isUnsettled: isClosingFiles,
-  halfDone: (kernel, { subject, evidence }) => {
-    const sock = kernel.space.folding.foldBig(BigInt(String(subject["sock"])));
-    if (isSockLocked(kernel, sock)) return "somebody holds the socket's lock";
-    if (isSockClosing(kernel, sock)) return "the socket is just being closed";
-    if (String(evidence["missing"]) !== "fd") return undefined;
-    if (isClosingDescriptor(kernel)) return "a file is just being closed";
-    return isOpeningFile(kernel) ? "a file is just being opened" : undefined;
+  halfDone(kernel) {
+    const closes = isClosingDescriptor(kernel) ? "a file is just being closed" : undefined;
+    const opens = isOpeningFile(kernel) ? "a file is just being opened" : undefined;
+    return ({ subject, evidence }) => {
+      const digits = /^0x[0-9a-f]+$/.exec(String(subject["sock"]))?.[0];
+      if (digits === undefined) return undefined;
+      const sock = kernel.space.folding.foldBig(BigInt(digits));
+      if (isSockLocked(kernel, sock)) return "somebody holds the socket's lock";
+      if (isSockClosing(kernel, sock)) return "the socket is just being closed";
+      return String(evidence["missing"]) === "fd" ? (closes ?? opens) : undefined;
+    };
   },
   run(context) {
     const { rows, problems } = context.facts.get(sockets);

@@ -36,8 +36,10 @@ export const kernelPages: Check = {
   limits:
     "Sees the tables of init_mm. Where a process has a kernel half of its own that is told, and what it maps is not looked at. A second, writable mapping of constant data or of a module's code is not told.",
   isUnsettled: isReleasingCode,
-  halfDone: (kernel, { subject }) =>
-    subject["kind"] === "ownerless" ? codeInTransit(kernel) : undefined,
+  halfDone(kernel) {
+    const doing = codeInTransit(kernel);
+    return ({ subject }) => (subject["kind"] === "ownerless" ? doing : undefined);
+  },
   run(context) {
     const { kernel, facts } = context;
     const owners = facts.get(codeOwners);

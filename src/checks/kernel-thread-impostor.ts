@@ -18,10 +18,11 @@ export const kernelThreadImpostor: Check = {
   attack: ["T1036.004"],
   limits: "Names that look like a common daemon's are not judged.",
   // A helper of the kernel's keeps its maker's name until it has its program (begin_new_exec, fs/exec.c).
-  halfDone: (kernel, { subject }) =>
-    isInExec(kernel, Number(subject["pid"]))
-      ? "a process is just being given a program"
-      : undefined,
+  halfDone: (kernel) => {
+    const inExec = processesInExec(kernel);
+    return ({ subject }) =>
+      inExec.has(Number(subject["pid"])) ? "the process is just being given a program" : undefined;
+  },
   run(context) {
     const { rows, problems } = context.facts.get(processes);
     for (const problem of problems) context.unseen(problem);
@@ -46,11 +47,13 @@ export const kernelThreadImpostor: Check = {
 };
 
 /** From before it has the new program until it has all of it, exec keeps tracers away. */
-function isInExec(kernel: Kernel, pid: number): boolean {
+function processesInExec(kernel: Kernel): ReadonlySet<number> {
   const tasks = new Tasks(kernel);
-  const task = tasks.processes(kernel.budget()).find((leader) => tasks.tgid(leader) === pid);
   const guard = kernel.readerOf("signal_struct", "cred_guard_mutex");
-  return task !== undefined && guard !== undefined && isHeldAt(kernel, guard(tasks.signal(task)));
+  if (guard === undefined) return new Set();
+  const leaders = tasks.processes(kernel.budget());
+  const inExec = leaders.filter((leader) => isHeldAt(kernel, guard(tasks.signal(leader))));
+  return new Set(inExec.map((leader) => tasks.tgid(leader)));
 }
 
 function userSigns({ argv, comm, exe }: CalledProcess, kernelNames: ReadonlySet<string>): string[] {

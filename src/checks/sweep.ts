@@ -1,35 +1,14 @@
-import { isMissing, KvmsecError } from "../base/errors.ts";
-import { Reasons } from "../base/reasons.ts";
-import { builtWithout } from "../linux/features.ts";
-import type { Feature } from "../linux/features.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { ProcessorProgress } from "../linux/processor-progress.ts";
 import { applyAllowList, moduleBuildIds } from "./allow-list.ts";
 import type { AllowedFinding, AllowEntry } from "./allow-list.ts";
-import { Skipped } from "./check.ts";
-import type { Check, CheckContext, CheckStatus } from "./check.ts";
-import { findingId } from "./finding.ts";
-import type { Finding, Report } from "./finding.ts";
+import type { Check, CheckStatus } from "./check.ts";
+import type { Finding } from "./finding.ts";
+import { halfDone, withoutHalfDone } from "./half-done.ts";
+import { look } from "./look.ts";
+import type { CheckResult, Look } from "./look.ts";
 import { SweepFacts } from "./sweep-facts.ts";
 import type { HostKnowledge } from "./sweep-facts.ts";
-
-export type Coverage = {
-  readonly looked: number;
-  readonly of: number;
-  /** Why there is nothing to look at, where the kernel was built without it. */
-  readonly nothing?: string;
-};
-
-export type CheckResult = {
-  readonly id: string;
-  readonly status: CheckStatus;
-  /** Ids of its findings. */
-  readonly findings: readonly string[];
-  readonly durationMs: number;
-  readonly coverage: Coverage;
-  /** Why it was skipped, failed to run, or did not see everything. */
-  readonly reason: string | undefined;
-};
 
 export type Sweep = {
   readonly startedAt: Date;
@@ -77,8 +56,6 @@ export function sweep(
   return applyAllowList(seen, kernel, allow, () => moduleBuildIds(kernel));
 }
 
-type Look = { readonly result: CheckResult; readonly findings: readonly Finding[] };
-
 /** Waits for the guest, but not for ever. */
 class Patience {
   #left: number;
@@ -116,7 +93,7 @@ function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience
     progress = found ? (progress ?? new ProcessorProgress(kernel)) : undefined;
     const agreed = found && agreeing >= LOOKS;
     const unsettled =
-      found && (check.isUnsettled?.(kernel) === true || isHalf(kernel, check, last));
+      found && (check.isUnsettled?.(kernel) === true || halfDone(kernel, check, last).size > 0);
     const standing = agreed && !unsettled && progress?.moved() === false;
     if (agreed && !unsettled && !standing) break;
     const waited = standing
@@ -145,25 +122,6 @@ function lookUntilSure(kernel: Kernel, check: Check, facts: SweepFacts, patience
   };
 }
 
-function isHalf(kernel: Kernel, { halfDone }: Check, { findings }: Look): boolean {
-  return findings.some((finding) => halfDone?.(kernel, finding) !== undefined);
-}
-
-/** Of a guest that stands still: what it is in the middle of is said, and nothing of it found. */
-function withoutHalfDone(kernel: Kernel, { halfDone }: Check, look: Look): Look {
-  if (halfDone === undefined) return look;
-  const reasons = new Reasons(MAX_REASONS);
-  if (look.result.reason !== undefined) reasons.add(look.result.reason);
-  const findings = look.findings.filter((finding) => {
-    const doing = halfDone(kernel, finding);
-    if (doing !== undefined)
-      reasons.add(`${finding.title} But the guest stands still, and ${doing}`);
-    return doing === undefined;
-  });
-  const reason = reasons.any ? reasons.all.join("; ") : undefined;
-  return { findings, result: { ...look.result, reason } };
-}
-
 /** Some of it could not be looked at, for a reason that may pass. */
 function isPartial({ result }: Look): boolean {
   return result.reason !== undefined && result.status !== "skipped";
@@ -172,92 +130,4 @@ function isPartial({ result }: Look): boolean {
 function verdict(findings: readonly Finding[], { result }: Look): CheckStatus {
   if (findings.length > 0) return "fail";
   return result.reason === undefined ? "pass" : "error";
-}
-
-function look(check: Check, facts: SweepFacts): Look {
-  const recorder = new Recorder(check, facts);
-  const status = recorder.run();
-  return {
-    findings: [...recorder.findings.values()],
-    result: {
-      id: check.id,
-      status,
-      findings: [],
-      durationMs: 0,
-      coverage: recorder.coverage(),
-      reason: recorder.reasons.any ? recorder.reasons.all.join("; ") : undefined,
-    },
-  };
-}
-
-/** More of one check are counted, not listed: an intruder could drown the operator in them. */
-const MAX_FINDINGS = 256;
-const MAX_REASONS = 8;
-
-class Recorder implements CheckContext {
-  readonly kernel: Kernel;
-  readonly facts: SweepFacts;
-  readonly findings = new Map<string, Finding>();
-  readonly reasons = new Reasons(MAX_REASONS);
-  #looked = 0;
-  #total = 0;
-  readonly #nothing: string[] = [];
-  readonly #check: Check;
-
-  constructor(check: Check, facts: SweepFacts) {
-    this.kernel = facts.kernel;
-    this.facts = facts;
-    this.#check = check;
-  }
-
-  /** Nothing that a guest holds may end a sweep, so even a fault of the check is its own error. */
-  run(): CheckStatus {
-    try {
-      this.#check.run(this);
-      return this.findings.size > 0 ? "fail" : "pass";
-    } catch (error) {
-      if (error instanceof Skipped) return this.#because(error.message, "skipped");
-      if (!(error instanceof KvmsecError))
-        return this.#because(`fault in the check: ${String(error)}`, "error");
-      return this.#because(error.message, isMissing(error) ? "skipped" : "error");
-    }
-  }
-
-  report(report: Report): void {
-    const id = findingId(this.#check.id, report.subject);
-    if (this.findings.size >= MAX_FINDINGS && !this.findings.has(id)) {
-      this.unseen(`more than ${MAX_FINDINGS} findings; the rest is not listed`);
-      return;
-    }
-    this.findings.set(id, { attack: this.#check.attack, ...report, id, check: this.#check.id });
-  }
-
-  cover(looked: number, of = looked): void {
-    this.#looked += looked;
-    this.#total += of;
-  }
-
-  coverage(): Coverage {
-    const looked = { looked: this.#looked, of: this.#total };
-    return this.#nothing.length === 0 ? looked : { ...looked, nothing: this.#nothing.join("; ") };
-  }
-
-  without(feature: Feature): boolean {
-    const reason = builtWithout(this.kernel, feature);
-    if (reason !== undefined && !this.#nothing.includes(reason)) this.#nothing.push(reason);
-    return reason !== undefined;
-  }
-
-  unseen(reason: string): void {
-    this.reasons.add(reason);
-  }
-
-  skip(reason: string): never {
-    throw new Skipped(reason);
-  }
-
-  #because(reason: string, status: "skipped" | "error"): CheckStatus {
-    this.unseen(reason);
-    return status;
-  }
 }

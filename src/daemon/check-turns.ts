@@ -1,5 +1,5 @@
 import type { Check } from "../checks/check.ts";
-import type { CheckResult } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
 
 export type Turn = {
   /** Ids of checks whose word is waited for. */

@@ -1,5 +1,6 @@
 import { checks as allChecks } from "../checks/registry.ts";
-import type { CheckResult, Sweep } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
+import type { Sweep } from "../checks/sweep.ts";
 import type { GuardContext } from "./guard-context.ts";
 import type { GuardedGuest } from "./guarded-guest.ts";
 import type { ScanResult } from "./scanner-process.ts";

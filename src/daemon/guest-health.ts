@@ -1,6 +1,6 @@
 import { findingId } from "../checks/finding.ts";
 import type { Finding, Severity } from "../checks/finding.ts";
-import type { CheckResult } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
 
 /** The id under which a guest's own state speaks beside the checks. */
 export const GUEST_STATE = "guest-state";

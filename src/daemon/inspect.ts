@@ -1,7 +1,7 @@
 import { checks } from "../checks/registry.ts";
 import { sweep } from "../checks/sweep.ts";
 import { sweepDocument } from "../checks/sweep-document.ts";
-import type { CheckResult } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
 import { allowedIfKnown } from "./allow-for.ts";
 import { KvmsecError } from "../base/errors.ts";
 import type { Inspection } from "../response/inspection.ts";

@@ -1,6 +1,6 @@
 import { findingId } from "../checks/finding.ts";
 import type { Finding } from "../checks/finding.ts";
-import type { CheckResult } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
 import type { Kernel } from "../linux/kernel.ts";
 import { matches } from "../policy/decide.ts";
 import { ps } from "../views/ps.ts";

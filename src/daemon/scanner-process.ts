@@ -1,6 +1,7 @@
 import type { AllowedFinding } from "../checks/allow-list.ts";
 import type { Finding } from "../checks/finding.ts";
-import type { CheckResult, Sweep } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
+import type { Sweep } from "../checks/sweep.ts";
 import { Helper } from "./helper.ts";
 import type { LookOrder, ScannerOrder } from "./scanner.ts";
 

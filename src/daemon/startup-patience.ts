@@ -1,6 +1,6 @@
 import { uptime } from "node:os";
 import type { Finding } from "../checks/finding.ts";
-import type { CheckResult } from "../checks/sweep.ts";
+import type { CheckResult } from "../checks/look.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import type { LivenessRule } from "./config.ts";
 import { LIVENESS } from "./liveness.ts";

@@ -1,4 +1,5 @@
 import type { GuestVirtual } from "../base/address.ts";
+import type { Budget } from "../base/budget.ts";
 import type { Kernel } from "./kernel.ts";
 import { Tasks } from "./task.ts";
 
@@ -19,12 +20,12 @@ export function isOpeningFile(kernel: Kernel): boolean {
       const files = tasks.files(task);
       if (!(files < 0) || seen.has(files)) return false;
       seen.add(files);
-      return hasReserved(kernel, files);
+      return hasReserved(kernel, files, budget);
     }),
   );
 }
 
-function hasReserved(kernel: Kernel, files: GuestVirtual): boolean {
+function hasReserved(kernel: Kernel, files: GuestVirtual, budget: Budget): boolean {
   const { space } = kernel;
   const table = kernel.reader("files_struct", "fdt")(files);
   const count = Math.min(kernel.reader("fdtable", "max_fds")(table), MAX_FDS);
@@ -32,9 +33,13 @@ function hasReserved(kernel: Kernel, files: GuestVirtual): boolean {
   const bitmap = kernel.reader("fdtable", "open_fds")(table);
   const bits = count > 0 ? space.bytes(bitmap, Math.floor(count / 8)) : undefined;
   if (bits === undefined) return false;
-  for (let fd = 0; fd < bits.length * 8; fd++) {
-    const isTaken = (bits[fd >>> 3]! & (1 << (fd & 7))) !== 0;
-    if (isTaken && space.pointer(array + fd * 8) === 0) return true;
+  for (const [index, byte] of bits.entries()) {
+    if (!budget.step()) return false;
+    if (byte === 0) continue;
+    for (let bit = 0; bit < 8; bit++) {
+      const isTaken = (byte & (1 << bit)) !== 0;
+      if (isTaken && space.pointer(array + (index * 8 + bit) * 8) === 0) return true;
+    }
   }
   return false;
 }
