@@ -19,6 +19,7 @@ const SECTION_FULL = 4;
 const SUBSECTION = 5;
 const VMDESCRIPTION = 6;
 const SECTION_FOOTER = 0x7e;
+const BRACE = 0x7b;
 /** A description has some 50 KiB. */
 const MAX_DESCRIPTION = 2 ** 24;
 const MAX_VCPUS = 8192;
@@ -60,8 +61,8 @@ export function parseVcpuStates(bytes: Uint8Array): readonly VcpuState[] | strin
 /** The JSON at the end of the stream, behind its kind and length. */
 function description(data: Buffer): { readonly devices: readonly unknown[] } | string {
   const missing = "it has no description of its fields";
-  const start = data.lastIndexOf('{"page_size"');
-  if (start < 5 || data[start - 5] !== VMDESCRIPTION) return missing;
+  const start = descriptionStart(data);
+  if (start === undefined) return missing;
   const length = data.readUInt32BE(start - 4);
   if (length > MAX_DESCRIPTION || start + length > data.length) return missing;
   try {
@@ -71,6 +72,16 @@ function description(data: Buffer): { readonly devices: readonly unknown[] } | s
   } catch {
     return missing;
   }
+}
+
+/** It has the size of a page first, or, as QEMU 10 writes it, behind the configuration section's. */
+function descriptionStart(data: Buffer): number | undefined {
+  const inside = data.lastIndexOf('"page_size"');
+  for (let start = inside; start >= 5 && inside - start < MAX_DESCRIPTION; start--) {
+    // In the text itself no such byte stands.
+    if (data[start - 5] === VMDESCRIPTION && data[start] === BRACE) return start;
+  }
+  return undefined;
 }
 
 /** Where each field begins, counted from the first; undefined where a size makes no sense. */

@@ -17,7 +17,7 @@ const FIELDS: readonly Field[] = [
 ];
 
 /** A stream as QEMU writes one: each vCPU's register has its own number in each byte. */
-function stream(vcpus: number, fields: readonly Field[] = FIELDS): Buffer {
+function stream(vcpus: number, fields: readonly Field[] = FIELDS, first: object = {}): Buffer {
   const parts = [Buffer.from("5145564d00000003", "hex")];
   for (let instance = 0; instance < vcpus; instance++) {
     const header = Buffer.alloc(17);
@@ -38,7 +38,7 @@ function stream(vcpus: number, fields: readonly Field[] = FIELDS): Buffer {
     version: 12,
     fields,
   }));
-  const text = Buffer.from(JSON.stringify({ page_size: 4096, devices }));
+  const text = Buffer.from(JSON.stringify({ ...first, page_size: 4096, devices }));
   const length = Buffer.alloc(5);
   length.writeUInt8(6, 0);
   length.writeUInt32BE(text.length, 1);
@@ -52,6 +52,13 @@ test("registers are where the stream's own description says", () => {
   assert.equal(states[0]?.lstar, 0x1717_1717_1717_1717n);
   assert.equal(states[1]?.gdtBase, 0x2121_2121_2121_2121n);
   assert.equal(states[1]?.cr4, 0x2525_2525_2525_2525n);
+});
+
+test("QEMU 10 describes its configuration first", () => {
+  const field = { name: "caps_count", type: "uint32", size: 4 };
+  const configuration = { vmsd_name: "configuration", version: 1, fields: [field] };
+  const states = parseVcpuStates(stream(2, FIELDS, { configuration }));
+  assert.deepEqual(states, parseVcpuStates(stream(2)));
 });
 
 test("what is no state, or lacks a register, is told", () => {
