@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { KvmsecError } from "../base/errors.ts";
 import type { Home } from "../vm/home.ts";
-import { isRunning, processIdentity } from "../vm/process-identity.ts";
+import { canAct, processIdentity } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { Journal } from "./journal.ts";
 import type { JobTarget } from "./journal-entry.ts";
@@ -132,7 +132,7 @@ export function jobsAtWork(home: Home): number {
 }
 
 function isAtWork({ worker }: OpenJob): boolean {
-  return worker !== undefined && isRunning(worker);
+  return worker !== undefined && canAct(worker);
 }
 
 function openJobs(home: Home): OpenJob[] {

@@ -11,6 +11,8 @@ export type ProcessIdentity = {
   readonly bootId: string;
 };
 
+const PF_EXITING = 0x4;
+
 /** A process in a document. */
 export const processShape = z.object({
   pid: z.int().nonnegative(),
@@ -20,16 +22,26 @@ export const processShape = z.object({
 
 /** Who runs under that pid now, or undefined where nobody does (a zombie runs no more). */
 export function processIdentity(pid: number): ProcessIdentity | undefined {
-  let stat: string;
+  const stat = readStat(pid);
+  if (stat === undefined || isZombie(stat)) return undefined;
+  return { pid, startTime: startTimeOf(stat), bootId: bootId() };
+}
+
+function readStat(pid: number): string | undefined {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return readFileSync(`/proc/${pid}/stat`, "utf8");
   } catch {
     return undefined;
   }
-  // Field 3, the state, stands behind the name, which may hold brackets.
-  const state = stat.charAt(stat.lastIndexOf(")") + 2);
-  if (state === "Z" || state === "X") return undefined;
-  return { pid, startTime: startTimeOf(stat), bootId: bootId() };
+}
+
+/** From field 3 on: what stands before, the name, may hold brackets and blanks. */
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
+function isZombie(stat: string): boolean {
+  return ["Z", "X"].includes(fieldsOf(stat)[0] ?? "");
 }
 
 /** A name for that very process, among all of this host and of its boots. */
@@ -41,6 +53,17 @@ export function runName({ pid, startTime, bootId }: ProcessIdentity): string {
 export function isRunning(identity: ProcessIdentity): boolean {
   const now = processIdentity(identity.pid);
   return now?.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+/**
+ * Whether that very process may still do something. One that was killed counts as a process for a
+ * moment longer, its files closed and its locks free (field 9 of /proc/PID/stat has PF_EXITING,
+ * include/linux/sched.h). With a pid alone: whoever has it.
+ */
+export function canAct(process: ProcessIdentity | number): boolean {
+  if (typeof process !== "number" && !isRunning(process)) return false;
+  const stat = readStat(typeof process === "number" ? process : process.pid);
+  return stat !== undefined && !isZombie(stat) && (Number(fieldsOf(stat)[6]) & PF_EXITING) === 0;
 }
 
 /** Sends a signal to that very process; false where it is gone. */

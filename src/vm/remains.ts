@@ -1,13 +1,13 @@
 import { readFileSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { systemCode } from "../base/errors.ts";
-import { processIdentity } from "./process-identity.ts";
+import { canAct } from "./process-identity.ts";
 
 /** Removes half-made and half-deleted things whose maker, named by its pid, is gone. */
 export function sweepRemains(folder: string): void {
   for (const entry of readdirSync(folder)) {
     const pid = /^\.(?:build|new|deleted)-.*-(\d+)(?:-former)?$/.exec(entry)?.[1];
-    if (pid === undefined || processIdentity(Number(pid)) !== undefined) continue;
+    if (pid === undefined || canAct(Number(pid))) continue;
     removeTree(join(folder, entry));
   }
 }

@@ -9,7 +9,7 @@ import type { Home } from "../../vm/home.ts";
 import { buildImage } from "../../vm/image-build.ts";
 import { defaultImageName, imageRecipe } from "../../vm/image-recipe.ts";
 import { findImage, openImage } from "../../vm/images.ts";
-import { processIdentity } from "../../vm/process-identity.ts";
+import { canAct } from "../../vm/process-identity.ts";
 import type { CommandIo, CommandModule } from "../command.ts";
 import { guardDemo } from "../demo-guard.ts";
 import { onInterrupt } from "../interrupt.ts";
@@ -105,7 +105,7 @@ async function remove(home: Home, name: string): Promise<void> {
 async function removeOrphans(home: Home): Promise<void> {
   for (const { name } of listVms(home)) {
     const pid = /^demo-(\d+)$/.exec(name)?.[1];
-    if (pid === undefined || processIdentity(Number(pid)) !== undefined) continue;
+    if (pid === undefined || canAct(Number(pid))) continue;
     await remove(home, name);
     rmSync(join(home.root, "evidence", name), { recursive: true, force: true });
   }
