@@ -1,6 +1,9 @@
 import type { GuestVirtual } from "../base/address.ts";
-import { isClosingDescriptor, isClosingFiles } from "../linux/closing-files.ts";
-import { isOpeningFile } from "../linux/reserved-descriptors.ts";
+import {
+  isClosingDescriptor,
+  isClosingFiles,
+  isOpeningFile,
+} from "../linux/descriptors-in-transit.ts";
 import { isSockClosing, isSockLocked } from "../linux/sock-lock.ts";
 import type { FoundSocket } from "../linux/sockets.ts";
 import type { Check, CheckContext } from "./check.ts";

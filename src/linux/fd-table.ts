@@ -41,6 +41,24 @@ export class FdTables {
     budget: Budget,
     problem?: (reason: string) => void,
   ): Generator<Descriptor> {
+    for (const descriptor of this.#taken(filesStruct, budget, problem)) {
+      if (descriptor.file < 0) yield descriptor;
+    }
+  }
+
+  /**
+   * Whether a number is taken that leads to no file yet: whoever opens a file or accepts a connection
+   * takes it first (get_unused_fd_flags), and puts the file there last (fd_install in fs/file.c).
+   */
+  hasReserved(filesStruct: GuestVirtual, budget: Budget): boolean {
+    return this.#taken(filesStruct, budget).some(({ file }) => file === 0);
+  }
+
+  *#taken(
+    filesStruct: GuestVirtual,
+    budget: Budget,
+    problem?: (reason: string) => void,
+  ): Generator<Descriptor> {
     const { space } = this.#kernel;
     const table = this.#table(filesStruct);
     const max = this.#max(table);
@@ -59,7 +77,7 @@ export class FdTables {
         bits = (bits & (bits - 1)) >>> 0;
         const file = space.pointer(files + (first + bit) * 8);
         if (!budget.step()) return problem?.(`${unreadable} to their end`);
-        if (file < 0) yield { fd: first + bit, closeOnExec: ((closing >>> bit) & 1) === 1, file };
+        yield { fd: first + bit, closeOnExec: ((closing >>> bit) & 1) === 1, file };
       }
     }
     return undefined;
